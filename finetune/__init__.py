@@ -1,0 +1,64 @@
+"""Frozen backbone, LoRA or full fine-tuning? Measured on your checkpoint, data, labels and hardware.
+
+Names are imported when first used: `import finetune` alone loads neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from finetune.checkpoint import Hub as Hub
+    from finetune.checkpoint import Local as Local
+    from finetune.checkpoint import Packaged as Packaged
+    from finetune.data.files import Files as Files
+    from finetune.data.hub_dataset import HubDataset as HubDataset
+    from finetune.errors import InputError as InputError
+    from finetune.grid import Comparison as Comparison
+    from finetune.grid import compare as compare
+    from finetune.grid import seeds as seeds
+    from finetune.methods.frozen import Frozen as Frozen
+    from finetune.methods.full import Full as Full
+    from finetune.methods.lora import LoRA as LoRA
+    from finetune.optim import AdamW as AdamW
+    from finetune.optim import Budget as Budget
+    from finetune.recipe import Recipe as Recipe
+    from finetune.result import Result as Result
+    from finetune.session import load as load
+    from finetune.session import run as run
+    from finetune.splits import Split as Split
+    from finetune.tasks.classification import Classification as Classification
+
+_HOMES = {
+    "AdamW": "optim",
+    "Budget": "optim",
+    "Classification": "tasks.classification",
+    "Comparison": "grid",
+    "Files": "data.files",
+    "Frozen": "methods.frozen",
+    "Full": "methods.full",
+    "Hub": "checkpoint",
+    "HubDataset": "data.hub_dataset",
+    "InputError": "errors",
+    "LoRA": "methods.lora",
+    "Local": "checkpoint",
+    "Packaged": "checkpoint",
+    "Recipe": "recipe",
+    "Result": "result",
+    "Split": "splits",
+    "compare": "grid",
+    "load": "session",
+    "run": "session",
+    "seeds": "grid",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'finetune' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"finetune.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

@@ -1,0 +1,151 @@
+"""Where things are inside a pretrained model: one entry per architecture, names as in transformers 5.
+
+`blocks` and `norm` are paths inside the backbone, the others inside a block. Where one layer makes query, key and
+value together (GPT-2, GPT-NeoX), the three names are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from finetune.errors import one_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anatomy:
+    blocks: str
+    query: str
+    key: str
+    value: str
+    output: str
+    mlp: tuple[str, ...]
+    norm: str | None = None  # the norm after the last block
+    pooler: str | None = None  # part of the head where a checkpoint comes without it
+    transposed: bool = False  # projections are GPT-2's Conv1D, which stores its weight as (in, out)
+
+    def paths(self, roles: tuple[str, ...]) -> list[str]:
+        """The distinct module paths, inside a block, of `query`, `key`, `value`, `output` and `mlp`."""
+        known = ("query", "key", "value", "output", "mlp")
+        found: list[str] = []
+        for role in roles:
+            if role not in known:
+                raise one_of("role in a block", role, known)
+            value = getattr(self, role)
+            found += value if isinstance(value, tuple) else (value,)
+        return list(dict.fromkeys(found))
+
+
+_BERT = Anatomy(
+    blocks="encoder.layer",
+    query="attention.self.query",
+    key="attention.self.key",
+    value="attention.self.value",
+    output="attention.output.dense",
+    mlp=("intermediate.dense", "output.dense"),
+    pooler="pooler",
+)
+_LLAMA = Anatomy(
+    blocks="layers",
+    query="self_attn.q_proj",
+    key="self_attn.k_proj",
+    value="self_attn.v_proj",
+    output="self_attn.o_proj",
+    mlp=("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+    norm="norm",
+)
+_VIT = Anatomy(
+    blocks="layers",
+    query="attention.q_proj",
+    key="attention.k_proj",
+    value="attention.v_proj",
+    output="attention.o_proj",
+    mlp=("mlp.fc1", "mlp.fc2"),
+    norm="layernorm",
+)
+_DINOV2 = Anatomy(
+    blocks="encoder.layer",
+    query="attention.q_proj",
+    key="attention.k_proj",
+    value="attention.v_proj",
+    output="attention.o_proj",
+    mlp=("mlp.fc1", "mlp.fc2"),
+    norm="layernorm",
+)
+ANATOMY: Mapping[str, Anatomy] = {
+    "bert": _BERT,
+    "roberta": _BERT,
+    "electra": _BERT,
+    "distilbert": Anatomy(
+        blocks="transformer.layer",
+        query="attention.q_lin",
+        key="attention.k_lin",
+        value="attention.v_lin",
+        output="attention.out_lin",
+        mlp=("ffn.lin1", "ffn.lin2"),
+    ),
+    "gpt2": Anatomy(
+        blocks="h",
+        query="attn.c_attn",
+        key="attn.c_attn",
+        value="attn.c_attn",
+        output="attn.c_proj",
+        mlp=("mlp.c_fc", "mlp.c_proj"),
+        norm="ln_f",
+        transposed=True,
+    ),
+    "gpt_neox": Anatomy(
+        blocks="layers",
+        query="attention.query_key_value",
+        key="attention.query_key_value",
+        value="attention.query_key_value",
+        output="attention.dense",
+        mlp=("mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
+        norm="final_layer_norm",
+    ),
+    "llama": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "vit": _VIT,
+    "deit": _VIT,
+    "dinov2": _DINOV2,
+}
+
+
+def anatomy(model: nn.Module) -> Anatomy:
+    """The entry for a model's architecture.
+
+    Raises:
+        InputError: there is none; adding it is one entry in this file.
+    """
+    kind = str(getattr(model.config, "model_type", type(model).__name__))
+    if kind not in ANATOMY:
+        raise one_of("architecture", kind, ANATOMY)
+    return ANATOMY[kind]
+
+
+def backbone(model: PreTrainedModel) -> PreTrainedModel:
+    """The model without its head."""
+    return getattr(model, model.base_model_prefix)
+
+
+def blocks(model: PreTrainedModel) -> nn.ModuleList:
+    """The Transformer blocks, first to last."""
+    found = backbone(model).get_submodule(anatomy(model).blocks)
+    assert isinstance(found, nn.ModuleList)
+    return found
+
+
+def head(model: PreTrainedModel, missing: list[str]) -> tuple[str, ...]:
+    """The names of the modules that belong to the task, not to the checkpoint: always trained.
+
+    Args:
+        missing: names of parameters that the checkpoint did not hold. A pooler among them joins the head.
+    """
+    parts = [name for name, child in model.named_children() if next(child.parameters(), None) is not None]
+    own = [name for name in parts if name != model.base_model_prefix]
+    pooler = f"{model.base_model_prefix}.{anatomy(model).pooler}"
+    return (*own, pooler) if any(name.startswith(f"{pooler}.") for name in missing) else tuple(own)

@@ -1,0 +1,52 @@
+"""Which example is in which batch: a pure function of (lengths, batch size, seed, epoch).
+
+Nothing here knows of processes until `share`: one process or eight walk through the same global batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+POOL = 50  # batches sorted by length together: enough to waste little on padding, too few to order the epoch by length
+
+
+def epoch(lengths: np.ndarray, batch_size: int, seed: int, number: int) -> list[np.ndarray]:
+    """The global batches of epoch `number`: shuffled, each of examples of about one length, in shuffled order.
+
+    Args:
+        lengths: length of each example, in tokens.
+        batch_size: examples per optimizer update, over all processes and accumulation steps.
+    """
+    rng = np.random.default_rng((seed, number))
+    order = rng.permutation(len(lengths))
+    pools = [order[start : start + POOL * batch_size] for start in range(0, len(order), POOL * batch_size)]
+    by_length = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
+    batches = [by_length[start : start + batch_size] for start in range(0, len(by_length), batch_size)]
+    return [batches[index] for index in rng.permutation(len(batches))]
+
+
+def sweep(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Every example once, longest first, in batches of at most `tokens` padded tokens (at least one example).
+
+    Longest first: if memory does not suffice, it shows in the first second.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        size = max(1, tokens // max(1, int(lengths[order[start]])))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
+
+
+def share(batch: np.ndarray, rank: int, world: int) -> np.ndarray:
+    """The part of a global batch that process `rank` of `world` computes. It may be empty."""
+    return batch[rank::world]
+
+
+def micro(batch: np.ndarray, size: int | None) -> Iterator[np.ndarray]:
+    """A process' part of a batch in pieces of at most `size` examples; their gradients are summed."""
+    for start in range(0, len(batch), size or max(1, len(batch))):
+        yield batch[start : start + (size or len(batch))]

@@ -1,0 +1,95 @@
+"""The recipes there are, by name or by file; listing them imports none."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finetune.errors import one_of
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from finetune.recipe import Recipe
+
+
+def summaries() -> dict[str, str]:
+    """The shipped recipes' names and the first lines of their docstrings."""
+    return {path.stem: _summary(path) for path in sorted(_folder().glob("*.py")) if path.stem != "__init__"}
+
+
+def _folder() -> Path:
+    import recipes
+
+    return Path(next(iter(recipes.__path__)))
+
+
+def _summary(path: Path) -> str:
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A recipe module: its `recipe`, and variants of it for methods that want other settings."""
+
+    recipe: Recipe
+    variants: Mapping[str, Recipe]  # by method name
+
+    def of(self, method: str | None) -> Recipe:
+        """The recipe for a method: the module's own variant, else the recipe with the method at its defaults.
+
+        Raises:
+            InputError: there is no such method.
+        """
+        from finetune import axes, methods
+
+        if method is None:
+            return self.recipe
+        return self.variants.get(method) or replace(self.recipe, method=axes.find(methods, method, methods.Method)())
+
+
+def load(name: str) -> Entry:
+    """The recipe of that name, or of a Python file of yours.
+
+    Raises:
+        InputError: there is no such recipe, or the file defines none.
+    """
+    module = _from_file(Path(name)) if name.endswith(".py") else _shipped(name)
+    return entry(vars(module), name)
+
+
+def entry(namespace: Mapping[str, object], name: str) -> Entry:
+    """The recipes among a module's variables; the one called `recipe` is the module's."""
+    from finetune.errors import InputError
+    from finetune.recipe import Recipe
+
+    recipes = {key: value for key, value in namespace.items() if isinstance(value, Recipe)}
+    if "recipe" not in recipes:
+        raise InputError(f"{name} defines no `recipe`: a recipe file has one variable of that name, a finetune.Recipe")
+    return Entry(recipes["recipe"], {value.method_name: value for value in reversed(recipes.values())})
+
+
+def _shipped(name: str) -> ModuleType:
+    known = [module.name for module in pkgutil.iter_modules([str(_folder())])]
+    if name not in known:
+        raise one_of("recipe", name, known)
+    return importlib.import_module(f"recipes.{name}")
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise one_of("recipe file", str(path), map(str, path.parent.glob("*.py")))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module

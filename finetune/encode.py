@@ -1,0 +1,140 @@
+"""Rows → examples: what a model reads, made once for a data set and shared by every run on it.
+
+N examples of a batch, T tokens of the longest among them, C channels, H and W pixels.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from torch import Tensor
+
+from finetune.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What one forward pass reads, and what it should have said."""
+
+    inputs: Mapping[str, Tensor]  # keyword arguments of the model
+    targets: Tensor
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
+        """On a device, with real-valued inputs in the format the model computes in."""
+        inputs = {
+            name: value.to(device, dtype if value.is_floating_point() else None, non_blocking=True)
+            for name, value in self.inputs.items()
+        }
+        return Batch(inputs=inputs, targets=self.targets.to(device, non_blocking=True))
+
+
+class Examples(ABC):
+    """Encoded rows of one split, in the order of the split."""
+
+    ids: Sequence[str]
+    targets: np.ndarray
+    lengths: np.ndarray  # tokens of each example (patches of an image are counted by the model, not here: 1)
+    truncated: int = 0  # examples cut to the longest the model can read
+    key: str = ""  # hash of everything the inputs were made from: rows, encoder and its settings
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def tokens(self) -> int:
+        return int(self.lengths.sum())
+
+    @abstractmethod
+    def batch(self, indices: np.ndarray) -> Batch: ...
+
+
+class Texts(Examples):
+    """Token ids of all examples, end to end in one array, so that a million rows cost their tokens and no more."""
+
+    def __init__(self, rows: datasets.Dataset, tokenizer: Any, max_length: int, key: str) -> None:
+        self.ids, self.targets, self.key = rows["id"][:], np.asarray(rows["label"][:]), key
+        self.pad = int(tokenizer.pad_token_id)
+        flat: dict[str, list[np.ndarray]] = {}
+        lengths: list[int] = []
+        for start in range(0, len(rows), 1000):
+            part = rows[start : start + 1000]
+            # untruncated, so that what is cut can be counted; the tokenizer's own warning says no more than that count
+            encoded = tokenizer(
+                part["text"], part.get("text_pair"), truncation=False, return_attention_mask=False, verbose=False
+            )
+            lengths += [len(ids) for ids in encoded["input_ids"]]
+            if max(lengths[start:]) > max_length:
+                encoded = tokenizer(
+                    part["text"],
+                    part.get("text_pair"),
+                    truncation=True,
+                    max_length=max_length,
+                    return_attention_mask=False,
+                )
+            for name, values in encoded.items():
+                flat.setdefault(name, []).extend(np.asarray(value, dtype=np.int32) for value in values)
+        self.truncated = sum(length > max_length for length in lengths)
+        self.lengths = np.minimum(lengths, max_length)
+        self.offsets = np.concatenate([[0], np.cumsum(self.lengths)])
+        # a constant column (token types of single sentences) is what the model assumes when it is not given
+        self.flat = {name: np.concatenate(values) for name, values in flat.items() if any(v.any() for v in values)}
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        longest = int(self.lengths[indices].max())
+        inputs = {}
+        for name, flat in self.flat.items():
+            padded_NT = np.full((len(indices), longest), self.pad if name == "input_ids" else 0, dtype=np.int64)
+            for row, index in enumerate(indices):
+                padded_NT[row, : self.lengths[index]] = flat[self.offsets[index] : self.offsets[index + 1]]
+            inputs[name] = torch.from_numpy(padded_NT)
+        mask_NT = torch.from_numpy(np.arange(longest) < self.lengths[indices][:, None])
+        inputs["attention_mask"] = mask_NT.long()
+        return Batch(inputs=inputs, targets=torch.from_numpy(self.targets[indices]))
+
+
+class Images(Examples):
+    """Images, read and resized when a batch asks for them: a data set of pixels does not fit in memory."""
+
+    def __init__(self, rows: datasets.Dataset, processor: Any, size: int | None, key: str) -> None:
+        self.ids, self.targets, self.key = rows["id"][:], np.asarray(rows["label"][:]), key
+        self.lengths = np.ones(len(rows), dtype=np.int64)
+        self.rows, self.processor = rows, processor
+        # `size` is what the model sees: no crop would be left of an image resized to it
+        self.sizes = {"size": {"height": size, "width": size}, "do_center_crop": False} if size else {}
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        images = [image.convert("RGB") for image in self.rows[indices.tolist()]["image"]]
+        pixels_NCHW = self.processor(images, return_tensors="pt", **self.sizes)["pixel_values"]
+        return Batch(inputs={"pixel_values": pixels_NCHW}, targets=torch.from_numpy(self.targets[indices]))
+
+
+class Features(Examples):
+    """Vectors that stand for the examples of another split: what a frozen backbone made of them."""
+
+    def __init__(self, source: Examples, features_NE: Tensor) -> None:
+        self.ids, self.targets, self.lengths = source.ids, source.targets, source.lengths
+        self.truncated, self.key = source.truncated, source.key
+        self.features_NE = features_NE
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        rows = torch.from_numpy(indices)
+        return Batch(inputs={"features": self.features_NE[rows]}, targets=torch.from_numpy(self.targets[indices]))
+
+
+def longest_text(tokenizer: Any, positions: int | None, wanted: int | None) -> int:
+    """How many tokens of a text are read: what is wanted, and never more than the model has positions for.
+
+    Raises:
+        InputError: more are wanted than there are.
+    """
+    limits = [limit for limit in (positions, tokenizer.model_max_length) if limit and limit < 10**9]
+    limit = min(limits, default=512)
+    if wanted is not None and not 2 <= wanted <= limit:
+        raise InputError(f"task.max_length must be between 2 and the model's {limit}, got {wanted}")
+    return wanted or limit

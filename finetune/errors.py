@@ -1,0 +1,18 @@
+"""What a user gave cannot work: one line that names the field, the value and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Bad input. Its text is the one line the user sees; the command line ends with exit code 2."""
+
+
+def one_of(what: str, given: str, known: Iterable[str]) -> InputError:
+    """The error for a name that is not among the known ones, with the nearest of them first."""
+    names = sorted(known)
+    near = get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InputError(f"unknown {what} {given!r}; {hint}known: {', '.join(names) or 'none'}")

@@ -1,0 +1,117 @@
+"""What a frozen backbone makes of every example: computed once, in eval mode without gradient, and kept on disk.
+
+N examples of a batch, T tokens, E width.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from finetune import batches
+from finetune.anatomy import backbone
+from finetune.encode import Examples, Features
+from finetune.errors import one_of
+from finetune.hashing import content_key
+from finetune.progress import Silent
+
+FORMAT = 1  # counts up when what is stored, or how it is computed, changes
+TOKENS = 4096  # per forward pass: enough to fill the machine, little enough to stay in its caches
+
+
+def pool(body: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """One float32 vector per example: of its first token, of its last, and the mean over all that are not padding."""
+    hidden_NTE = body(**inputs).last_hidden_state.float()
+    mask_NT = inputs.get("attention_mask", hidden_NTE.new_ones(hidden_NTE.shape[:2]))
+    weight_NT1 = mask_NT.unsqueeze(-1).float()
+    last_N = mask_NT.sum(dim=1).long() - 1
+    return {
+        "cls": hidden_NTE[:, 0],
+        "mean": (hidden_NTE * weight_NT1).sum(dim=1) / weight_NT1.sum(dim=1),
+        "last": hidden_NTE[torch.arange(len(last_N), device=last_N.device), last_N],
+    }
+
+
+POOLINGS = ("cls", "mean", "last")
+
+
+def check_pooling(pooling: str) -> None:
+    if pooling not in POOLINGS:
+        raise one_of("pooling", pooling, POOLINGS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """Takes features, or reads them where the same backbone has seen the same examples before."""
+
+    folder: Path
+    weights: str  # hash of the backbone and of how it is computed
+    accelerator: Accelerator
+    dtype: torch.dtype
+    progress: Silent
+
+    def __call__(
+        self, build: Callable[[], PreTrainedModel], examples: Mapping[str, Examples], pooling: str
+    ) -> tuple[dict[str, Examples], int, float]:
+        """The splits as features, the backbone's parameter count, and the seconds it took (now or then).
+
+        The backbone is built only if something is missing.
+        """
+        paths = {name: self.folder / f"{self._key(split)}.safetensors" for name, split in examples.items()}
+        with self.accelerator.main_process_first():  # one process computes, the others read
+            missing = [name for name, path in paths.items() if not path.is_file()]
+            if missing:
+                self._extract(build(), {name: (examples[name], paths[name]) for name in missing})
+        stored = {name: _read(path, pooling) for name, path in paths.items()}
+        features: dict[str, Examples] = {name: Features(examples[name], stored[name][0]) for name in examples}
+        facts = [facts for _, facts in stored.values()]
+        return features, int(facts[0]["parameters"]), sum(fact["seconds"] for fact in facts)
+
+    def _key(self, examples: Examples) -> str:
+        return content_key(FORMAT, self.weights, examples.key, str(self.dtype))
+
+    def _extract(self, model: PreTrainedModel, wanted: Mapping[str, tuple[Examples, Path]]) -> None:
+        body = backbone(model).to(self.accelerator.device, self.dtype).eval()
+        self.progress.start("features", sum(examples.tokens for examples, _ in wanted.values()), "tok")
+        for examples, path in wanted.values():
+            started = time.perf_counter()
+            pooled = self._pooled(body, examples)
+            facts = {
+                "parameters": sum(parameter.numel() for parameter in body.parameters()),
+                "seconds": time.perf_counter() - started,
+            }
+            _write(path, pooled, facts)
+        self.progress.end()
+
+    @torch.inference_mode()
+    def _pooled(self, body: PreTrainedModel, examples: Examples) -> dict[str, Tensor]:
+        stored: dict[str, Tensor] = {}
+        for indices in batches.sweep(examples.lengths, TOKENS):
+            batch = examples.batch(indices).to(self.accelerator.device, self.dtype)
+            for name, vectors_NE in pool(body, batch.inputs).items():
+                whole = stored.setdefault(name, torch.empty(len(examples), vectors_NE.shape[1]))
+                whole[torch.from_numpy(indices)] = vectors_NE.cpu()
+            self.progress.advance(int(examples.lengths[indices].sum()))
+        return stored
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, float]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(dict(tensors), partial, metadata={"facts": json.dumps(facts)})
+    partial.replace(path)
+
+
+def _read(path: Path, pooling: str) -> tuple[Tensor, dict[str, float]]:
+    with safe_open(path, framework="pt") as file:
+        return file.get_tensor(pooling), json.loads(file.metadata()["facts"])

@@ -1,0 +1,120 @@
+"""What a run cost, and where it ran."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from accelerate import Accelerator
+
+PACKAGES = ("torch", "transformers", "datasets", "evaluate", "accelerate", "peft", "scikit-learn", "numpy")
+
+
+class Clock:
+    """Seconds by name, each name's stretches added up."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+class PeakMemory:
+    """The most memory in use while it is open: of the GPU where there is one, else resident in this process.
+
+    A process' own high-water mark never falls, so runs that share a process are sampled instead, twenty times a second.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.bytes = device, 0
+        self._process, self._over = psutil.Process(), threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        gc.collect()
+        _return_freed_memory()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            self._sampler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.device.type == "cuda":
+            self.bytes = torch.cuda.max_memory_allocated(self.device)
+        else:
+            self._over.set()
+            self._sampler.join()
+
+    def _sample(self) -> None:
+        while True:
+            self.bytes = max(self.bytes, self._process.memory_info().rss)
+            if self._over.wait(0.05):
+                return
+
+
+def _return_freed_memory() -> None:
+    """Give what earlier runs freed back to the system, so that it does not count against this one."""
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def environment(accelerator: Accelerator) -> dict[str, Any]:
+    """What a number may depend on besides the recipe."""
+    device = accelerator.device
+    return {
+        "versions": {package: version(package) for package in PACKAGES} | {"python": platform.python_version()},
+        "git_commit": _git_commit(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(device),
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _processor(device: torch.device) -> str:
+    named = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    return f"{device.type} ({named[0]})" if named and device.type == "cpu" else device.type
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).is_file() else []
+
+
+def _git_commit() -> str | None:
+    """The commit this code is at, with a plus where files differ from it; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "-C", str(here), "status", "--porcelain", "--", str(here)],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}+" if changed else commit

@@ -1,0 +1,87 @@
+"""What learns, and how. A method is a frozen value; the loop trains what it hands over and never asks which it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from finetune.checkpoint import Weights
+from finetune.encode import Examples
+from finetune.features import Extraction
+from finetune.optim import AdamW, Budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What a method starts from."""
+
+    weights: Weights
+    examples: Mapping[str, Examples]  # by split
+    labels: tuple[str, ...]
+    build: Callable[[Weights], tuple[PreTrainedModel, tuple[str, ...]]]  # the task's model, the names of its head
+    extraction: Extraction  # reads features of a backbone once, and remembers them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainee:
+    """What the loop trains, and the examples it reads.
+
+    `module(**batch.inputs).logits` are the predictions; what requires a gradient is what moves.
+    """
+
+    module: nn.Module
+    examples: Mapping[str, Examples]
+    parameters: int  # of the whole predictor, frozen backbone included
+    float32: bool = False  # compute so whatever the device is fast in: the module is small
+    feature_seconds: float = 0.0  # what the features cost that the examples are, now or when they were first made
+
+
+class Method(ABC):
+    """The contract. A subclass is a frozen dataclass with an `optim` field, in a file of its own in this folder."""
+
+    optim: AdamW
+
+    @abstractmethod
+    def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> nn.Module:
+        """The model with exactly the parameters that may move requiring a gradient."""
+
+    @abstractmethod
+    def save(self, module: nn.Module, folder: Path) -> Path:
+        """Write what was trained, in the format its users load it by; returns the folder made for it."""
+
+    @abstractmethod
+    def restore(self, material: Material, folder: Path) -> nn.Module:
+        """What `save` wrote, ready to predict."""
+
+    def trainee(self, material: Material) -> Trainee:
+        model, head = material.build(material.weights)
+        count = sum(parameter.numel() for parameter in model.parameters())
+        return Trainee(module=self.prepare(model, head), examples=material.examples, parameters=count)
+
+    def budget(self, budget: Budget) -> Budget:
+        """The loop's budget, given the recipe's, which is for training the backbone."""
+        return budget
+
+    def training(self, module: nn.Module) -> Iterable[nn.Module]:
+        """The modules in training mode during an update; the others are in eval mode: frozen means no dropout."""
+        return wholly_trained(module)
+
+
+def freeze(model: nn.Module, but: Iterable[str] = ()) -> None:
+    """Stop everything from learning but the modules named."""
+    model.requires_grad_(False)
+    for name in but:
+        model.get_submodule(name).requires_grad_(True)
+
+
+def wholly_trained(module: nn.Module) -> list[nn.Module]:
+    """The outermost modules all of whose parameters are trained."""
+    trained = [parameter.requires_grad for parameter in module.parameters()]
+    if not any(trained):
+        return []
+    return [module] if all(trained) else [found for child in module.children() for found in wholly_trained(child)]

@@ -1,0 +1,63 @@
+"""LoRA: low-rank updates beside frozen weights (Hu et al. 2021, arXiv 2106.09685)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from finetune.anatomy import anatomy
+from finetune.errors import InputError
+from finetune.methods import Material, Method, wholly_trained
+from finetune.optim import AdamW
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoRA(Method):
+    """W + (alpha / rank) · B A with only A, B and the head trained, by peft. Saved as an adapter for `PeftModel`."""
+
+    rank: int = 8
+    alpha: float = 16.0  # the update's scale times the rank
+    dropout: float = 0.0  # on what enters A
+    targets: tuple[str, ...] = ("query", "value")  # roles in a block: query, key, value, output, mlp
+    optim: AdamW = AdamW(learning_rate=5e-4)
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise InputError(f"LoRA.rank must be at least 1, got {self.rank}")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"LoRA.dropout must be in [0, 1), got {self.dropout}")
+        if not self.targets:
+            raise InputError("LoRA.targets must name at least one role: query, key, value, output, mlp")
+
+    def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> nn.Module:
+        from peft import LoraConfig, get_peft_model  # seconds to import, and only this method needs it
+
+        body = anatomy(model)
+        config = LoraConfig(
+            r=self.rank,
+            lora_alpha=self.alpha,  # pyright: ignore[reportArgumentType]  (a float in all but its annotation)
+            lora_dropout=self.dropout,
+            target_modules=body.paths(self.targets),
+            modules_to_save=list(head),
+            fan_in_fan_out=body.transposed,
+        )
+        return get_peft_model(model, config, autocast_adapter_dtype=False)
+
+    def training(self, module: nn.Module) -> Iterable[nn.Module]:
+        # peft keeps the adapters' dropout apart from their weights
+        adapters = [child for name, child in module.named_modules() if name.endswith("lora_dropout")]
+        return [*wholly_trained(module), *adapters]
+
+    def save(self, module: nn.Module, folder: Path) -> Path:
+        module.save_pretrained(folder / "adapter")  # pyright: ignore[reportCallIssue]
+        return folder / "adapter"
+
+    def restore(self, material: Material, folder: Path) -> nn.Module:
+        from peft import PeftModel
+
+        model, _ = material.build(material.weights)
+        return PeftModel.from_pretrained(model, str(folder / "adapter"), autocast_adapter_dtype=False).eval()

@@ -1,0 +1,56 @@
+"""Metrics: scikit-learn's formulas as `evaluate.Metric`, with nothing to download.
+
+`evaluate.load("accuracy")` fetches a script from a hub and runs it. These classes are here, and combine with any other
+metric of `evaluate` through `evaluate.combine`. `formula` is the same number without the bookkeeping, for resampling.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+from sklearn.metrics import accuracy_score, f1_score
+
+
+class ClassMetric(evaluate.Metric):
+    """A metric of predicted against true class indices; `name` is its key in every result."""
+
+    name: str
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(keep_in_memory=True, **keywords)  # else it writes lock files under the user's HF_HOME
+
+    def _info(self) -> evaluate.MetricInfo:
+        indices = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
+        citation = "Pedregosa et al. 2011, Scikit-learn: Machine Learning in Python"
+        return evaluate.MetricInfo(description=self.__doc__ or "", citation=citation, features=indices)
+
+    def _compute(self, *, predictions: Any, references: Any, **_: Any) -> dict[str, float]:
+        return {self.name: self.formula(np.asarray(references), np.asarray(predictions))}
+
+    @staticmethod
+    @abstractmethod
+    def formula(targets: np.ndarray, outputs: np.ndarray) -> float: ...
+
+
+class Accuracy(ClassMetric):
+    """The share of examples whose class was predicted."""
+
+    name = "accuracy"
+
+    @staticmethod
+    def formula(targets: np.ndarray, outputs: np.ndarray) -> float:
+        return float(accuracy_score(targets, outputs))
+
+
+class MacroF1(ClassMetric):
+    """The mean over classes of the harmonic mean of precision and recall: a rare class counts as much as any."""
+
+    name = "macro_f1"
+
+    @staticmethod
+    def formula(targets: np.ndarray, outputs: np.ndarray) -> float:
+        return float(f1_score(targets, outputs, average="macro", zero_division=0.0))

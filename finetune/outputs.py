@@ -1,0 +1,100 @@
+"""Everything that touches disk: a run's folder, its parts, and the result written last.
+
+A file is whole or not there: it is written beside its place and renamed. `result.json` is the last of a run, so where
+it exists the run is done and everything else is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from finetune.errors import InputError
+
+
+class RunFolder:
+    """`<root>/<recipe>/<method>-seed<seed>-<fingerprint>/`."""
+
+    def __init__(self, root: str | Path, recipe: str, label: str) -> None:
+        self.path = Path(root) / recipe / label
+
+    def result(self) -> dict[str, Any] | None:
+        """The result of a finished run; None where there is none."""
+        return read_json(self.path / "result.json")
+
+    def begin(self) -> None:
+        """An empty folder, whatever an interrupted run left in it.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        with writing(self.path):
+            shutil.rmtree(self.path, ignore_errors=True)
+            self.path.mkdir(parents=True)
+
+    def write(self, name: str, value: Any) -> None:
+        with writing(self.path):
+            write_text(self.path / name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def append(self, name: str, value: Mapping[str, Any]) -> None:
+        with writing(self.path), (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(value) + "\n")
+
+    def write_lines(self, name: str, values: Iterable[Mapping[str, Any]]) -> None:
+        with writing(self.path):
+            write_text(self.path / name, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; None where there is no file.
+
+    Raises:
+        InputError: it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); delete it and the run is made again") from error
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def results(root: str | Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Every finished run below a folder, with its folder, in the order of their paths."""
+    found = sorted(Path(root).glob("*/*/result.json"))
+    return [(path.parent, read_json(path)) for path in found]
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file as a whole, durably."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns the system's complaint about a folder that cannot be written into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {error.filename or path}: {error.strerror}; choose another --out") from error

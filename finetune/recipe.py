@@ -1,0 +1,187 @@
+"""The experiment as a value: its parts, JSON and back, overrides by name, and the fingerprint of what it computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+from finetune import axes, data, methods, tasks
+from finetune.checkpoint import Checkpoint, Hub, Local, Packaged
+from finetune.data import Data
+from finetune.errors import InputError, one_of
+from finetune.hashing import content_key
+from finetune.methods import Method
+from finetune.optim import Budget
+from finetune.precision import Format
+from finetune.splits import Split
+from finetune.tasks import Task
+
+FORMAT = 1  # counts up when the same recipe comes to other numbers: old results are then not taken for new ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One experiment. Derive another with `dataclasses.replace`."""
+
+    name: str
+    checkpoint: Checkpoint
+    data: Data
+    task: Task
+    method: Method
+    split: Split = Split()
+    budget: Budget = Budget()
+    precision: Format = "auto"
+    seed: int = 0  # of the head's first weights, of batches and dropout; the rows are `split.seed`'s
+
+    def __post_init__(self) -> None:
+        for field, contract in _parts().items():
+            if not isinstance(getattr(self, field), contract):
+                raise InputError(f"recipe.{field} must be a {contract.__name__}, got {getattr(self, field)!r}")
+        if self.precision not in typing.get_args(Format):
+            raise one_of("precision", str(self.precision), typing.get_args(Format))
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"recipe.seed must be in [0, 2**32), got {self.seed}")
+
+    @property
+    def method_name(self) -> str:
+        """The method's name on the command line and in tables: the file it is written in."""
+        return type(self.method).__module__.rpartition(".")[2]
+
+    def to_json(self) -> dict[str, Any]:
+        return _to_json(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Recipe:
+        """The recipe that `to_json` wrote.
+
+        Raises:
+            InputError: a part or field is not known here.
+        """
+        return _from_json(Recipe, value)
+
+    def override(self, settings: Iterable[str]) -> Recipe:
+        """The recipe with `field.field=value` applied, each value read as its field's type.
+
+        Raises:
+            InputError: no such field, or not such a value.
+        """
+        recipe = self
+        for setting in settings:
+            path, equals, text = setting.partition("=")
+            if not equals:
+                raise InputError(f"--set takes field=value, got {setting!r}; for example --set method.rank=16")
+            recipe = _replaced(recipe, path.strip().split("."), text.strip(), path)
+        return recipe
+
+    def fingerprint(self, weights_sha256: str, data_sha256: str, dtype: str) -> str:
+        """A hash of everything that changes the number, and of nothing else.
+
+        Where weights and rows come from is not in it, what they are is; nor is how a batch is cut to fit memory.
+        """
+        said = self.to_json()
+        for field in ("name", "checkpoint", "data", "precision"):
+            del said[field]
+        del said["budget"]["micro_batch"]
+        return content_key(FORMAT, json.dumps(said, sort_keys=True), weights_sha256, data_sha256, dtype)
+
+
+def _parts() -> dict[str, type]:
+    return {
+        "checkpoint": Checkpoint,
+        "data": Data,
+        "task": Task,
+        "method": Method,
+        "split": Split,
+        "budget": Budget,
+    }
+
+
+def _known(contract: type) -> dict[str, type]:
+    """The classes a part of a stored recipe may be of, by name: those of its axis, and no other code."""
+    axis = {Data: data, Method: methods, Task: tasks}.get(contract)
+    if axis is None:
+        found = [Packaged, Local, Hub] if contract is Checkpoint else [contract]
+    else:
+        found = axes.every(axis, contract)
+    return {kind.__name__: kind for kind in found}
+
+
+def _to_json(value: Any) -> Any:
+    if is_dataclass(value):
+        return {"type": type(value).__name__} | {f.name: _to_json(getattr(value, f.name)) for f in fields(value)}
+    return [_to_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _from_json(contract: type, value: Mapping[str, Any]) -> Any:
+    known = _known(contract)
+    if value.get("type") not in known:
+        raise one_of(f"kind of {contract.__name__.lower()}", str(value.get("type")), known)
+    kind = known[value["type"]]
+    hints = typing.get_type_hints(kind)
+    given = {}
+    for name, item in value.items():
+        if name == "type":
+            continue
+        if name not in hints:
+            raise one_of(f"field of {kind.__name__}", name, hints)
+        given[name] = _from_json(hints[name], item) if isinstance(item, Mapping) else _tuples(item)
+    return kind(**given)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _replaced(value: Any, path: list[str], text: str, whole: str) -> Any:
+    name, *rest = path
+    names = [field.name for field in fields(value)]
+    if name not in names:
+        raise one_of(f"field of {type(value).__name__}", name, names)
+    if rest:
+        inner = getattr(value, name)
+        if not is_dataclass(inner):
+            raise InputError(f"{whole}: {name} is a plain value and has no field {rest[0]!r}")
+        return replace(value, **{name: _replaced(inner, rest, text, whole)})
+    return replace(value, **{name: _parsed(text, typing.get_type_hints(type(value))[name], whole)})
+
+
+def _parsed(text: str, kind: Any, where: str) -> Any:
+    """A value of the type a field declares."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        if text.lower() == "none":
+            return None
+        return _parsed(text, next(option for option in arguments if option is not type(None)), where)
+    if origin is tuple:
+        return tuple(_parsed(item.strip(), arguments[0], where) for item in text.split(",") if item.strip())
+    if origin is typing.Literal:
+        if text not in arguments:
+            raise one_of(f"value of {where}", text, arguments)
+        return text
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise InputError(f"{where} must be true or false, got {text!r}")
+        return text.lower() == "true"
+    if kind not in (int, float, str):
+        raise InputError(f"{where} is a part with fields of its own; set those, for example {where}.{_first(kind)}=…")
+    try:
+        value = kind(text)
+    except ValueError:
+        raise InputError(f"{where} must be {_article(kind)}, got {text!r}") from None
+    if isinstance(value, float) and math.isnan(value):
+        raise InputError(f"{where} must be a number, got {text!r}")
+    return value
+
+
+def _first(kind: Any) -> str:
+    return dataclasses.fields(kind)[0].name if is_dataclass(kind) else "field"
+
+
+def _article(kind: type) -> str:
+    return {int: "a whole number", float: "a number", str: "text"}[kind]

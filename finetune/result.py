@@ -1,0 +1,54 @@
+"""The record of a run: what came out, what it cost, and everything needed to believe or repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from finetune.stats import Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One finished run. `scores` are over the test split, the headline first; of a diverged run there are none."""
+
+    status: Literal["done", "diverged"]
+    recipe: Mapping[str, Any]  # the recipe's JSON
+    method: str
+    fingerprint: str
+    scores: Mapping[str, Estimate]
+    validation: Mapping[str, Estimate]
+    labels: tuple[str, ...]
+    rows: Mapping[str, int]  # used, by split
+    truncated: Mapping[str, int]  # texts cut to the length the model reads, by split
+    test_rows_in_train: int  # test texts that train holds too
+    parameters: Mapping[str, int]  # total, trained
+    seconds: Mapping[str, float]  # data, load, features, train, eval
+    examples_per_second: float  # of updates
+    tokens_per_second: float  # real ones: padding does not count
+    updates: int
+    epochs: int
+    peak_memory_bytes: int
+    saved_bytes: int
+    saved: str  # folder of what was trained, within the run's
+    precision: str
+    attention: str
+    weights: Mapping[str, Any]  # sha256, reference, revision
+    data: Mapping[str, str]  # sha256, and what was fetched
+    environment: Mapping[str, Any]
+
+    @property
+    def headline(self) -> str:
+        """Name of the first score; of a diverged run there is none."""
+        return next(iter(self.scores), "")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Result:
+        parts = dict(value)
+        for name in ("scores", "validation"):
+            parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
+        return Result(**parts | {"labels": tuple(parts["labels"])})

@@ -1,0 +1,293 @@
+"""One recipe → one result. A run that is done is not done again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from transformers import PreTrainedModel
+
+from finetune import evaluate, measure, packaged, precision
+from finetune.checkpoint import Checkpoint, Weights
+from finetune.data import Data, Fetched
+from finetune.encode import Examples
+from finetune.errors import InputError
+from finetune.evaluate import Predictions
+from finetune.features import Extraction
+from finetune.hashing import content_key
+from finetune.methods import Material, Trainee
+from finetune.outputs import RunFolder, read_json, size
+from finetune.progress import Silent
+from finetune.recipe import Recipe
+from finetune.result import Result
+from finetune.splits import Split, Splits
+from finetune.tasks import Task
+from finetune.train import Fit, fit
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass
+class Shelf:
+    """What the runs of one comparison share: nothing is fetched, read or encoded twice."""
+
+    weights: dict[Checkpoint, Weights] = field(default_factory=dict)
+    fetched: dict[Data, Fetched] = field(default_factory=dict)
+    splits: dict[tuple[Data, Split], Splits] = field(default_factory=dict)
+    examples: dict[tuple[Data, Split, Task, Checkpoint], dict[str, Examples]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A recipe on this machine: what it stands for here, before anything is computed."""
+
+    recipe: Recipe
+    accelerator: Accelerator
+    shelf: Shelf
+    progress: Silent
+    weights: Weights
+    fetched: Fetched
+    dtype: torch.dtype
+    attention: str
+
+    @property
+    def fingerprint(self) -> str:
+        return self.recipe.fingerprint(self.weights.sha256, self.fetched.sha256, str(self.dtype))
+
+    def folder(self, out: str | Path) -> RunFolder:
+        label = f"{self.recipe.method_name}-seed{self.recipe.seed}-{self.fingerprint[:8]}"
+        return RunFolder(out, self.recipe.name, label)
+
+    def splits(self) -> Splits:
+        key = (self.recipe.data, self.recipe.split)
+        if key not in self.shelf.splits:
+            self.shelf.splits[key] = self.recipe.split.cut(self.recipe.data.load(self.fetched))
+        return self.shelf.splits[key]
+
+    def examples(self) -> dict[str, Examples]:
+        recipe = self.recipe
+        key = (recipe.data, recipe.split, recipe.task, recipe.checkpoint)
+        if key not in self.shelf.examples:
+            self.shelf.examples[key] = {
+                part: recipe.task.encode(
+                    self.splits()[part], self.weights, content_key(self.fetched.sha256, recipe.split, part)
+                )
+                for part in SPLITS
+            }
+        return self.shelf.examples[key]
+
+    def material(self) -> Material:
+        def build(weights: Weights) -> tuple[PreTrainedModel, tuple[str, ...]]:
+            return self.recipe.task.model(self.splits(), weights, self.attention)
+
+        return Material(
+            weights=self.weights,
+            examples=self.examples(),
+            labels=self.splits().labels,
+            build=build,
+            extraction=Extraction(
+                folder=packaged.cache_dir() / "features",
+                weights=content_key(self.weights.sha256, self.attention),
+                accelerator=self.accelerator,
+                dtype=self.dtype,
+                progress=self.progress,
+            ),
+        )
+
+
+def session(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None = None) -> Session:
+    """Fetch what a recipe names and settle what it leaves to the machine."""
+    accelerator, shelf, progress = open_accelerator(), shelf or Shelf(), progress or Silent()
+    with accelerator.main_process_first():  # one process downloads, the others find it there
+        if recipe.checkpoint not in shelf.weights:
+            shelf.weights[recipe.checkpoint] = recipe.checkpoint.fetch(progress.say)
+        if recipe.data not in shelf.fetched:
+            shelf.fetched[recipe.data] = recipe.data.fetch(progress.say)
+    dtype = precision.resolve(recipe.precision, accelerator.device)
+    return Session(
+        recipe=recipe,
+        accelerator=accelerator,
+        shelf=shelf,
+        progress=progress,
+        weights=shelf.weights[recipe.checkpoint],
+        fetched=shelf.fetched[recipe.data],
+        dtype=dtype,
+        attention=precision.attention_kernel(accelerator.device, dtype),
+    )
+
+
+def open_accelerator() -> Accelerator:
+    """This process' place among the processes of the run.
+
+    Raises:
+        InputError: the launcher started several processes that would not work together but each on its own.
+    """
+    accelerator = Accelerator()
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != accelerator.num_processes:
+        raise InputError(
+            f"WORLD_SIZE is {started} but accelerate sees {accelerator.num_processes} process(es): each would train "
+            "alone and overwrite the others. Without a GPU, launch with: ACCELERATE_USE_CPU=true accelerate launch "
+            f"--multi_gpu --num_processes {started} --num_machines 1 --mixed_precision no --dynamo_backend no "
+            "--main_process_port 0 …"
+        )
+    return accelerator
+
+
+def run(
+    recipe: Recipe, *, out: str | Path = "outputs", progress: Silent | None = None, shelf: Shelf | None = None
+) -> Result:
+    """The result of a recipe: read, if this run was finished before, else computed and written.
+
+    Raises:
+        InputError: something the user gave cannot work; nothing finished is lost.
+    """
+    here = session(recipe, progress=progress, shelf=shelf)
+    folder = here.folder(out)
+    if folder.result() is None:
+        devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):  # the caller's random numbers go on as if nothing had happened
+            _execute(here, folder)
+        here.accelerator.wait_for_everyone()
+    return Result.from_json(folder.result() or {})
+
+
+def _execute(here: Session, folder: RunFolder) -> None:
+    """Train, predict, save. The first process writes."""
+    recipe, accelerator, clock = here.recipe, here.accelerator, measure.Clock()
+    writes = accelerator.is_main_process
+    if writes:
+        folder.begin()
+        folder.write("recipe.json", recipe.to_json())
+    with measure.PeakMemory(accelerator.device) as memory:
+        with clock.time("data"):
+            material = here.material()
+        torch.manual_seed(recipe.seed)  # the head's first weights, equal in every process
+        with clock.time("load"):
+            trainee = recipe.method.trainee(material)
+        dtype = torch.float32 if trainee.float32 else here.dtype
+        trainee.module.to(accelerator.device, dtype)
+        torch.manual_seed(recipe.seed + (accelerator.process_index << 32))  # dropout, different in every process
+        done = _fit(here, trainee, dtype, (lambda line: folder.append("curve.jsonl", line)) if writes else _ignore)
+        with clock.time("eval"):
+            predicted = {} if done.diverged else {part: _predict(here, trainee, dtype, part) for part in SPLITS[1:]}
+    clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds}
+    if writes:
+        done.masters.unrounded()
+        saved = recipe.method.save(trainee.module, folder.path)
+        result = _result(here, trainee, done, predicted, clock.seconds, memory.bytes, saved)
+        recipe.task.save_encoder(here.splits(), here.weights, saved)
+        folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
+        folder.write("result.json", result.to_json())
+
+
+def _ignore(line: Mapping[str, Any]) -> None: ...
+
+
+def _fit(here: Session, trainee: Trainee, dtype: torch.dtype, record: Callable[[dict[str, Any]], None]) -> Fit:
+    recipe = here.recipe
+
+    def validate() -> float:
+        predictions = _predict(here, trainee, dtype, "validation")
+        scores = recipe.task.score(predictions.targets, recipe.task.predict(predictions.logits))
+        return next(iter(scores.values())).value
+
+    return fit(
+        trainee.module,
+        trainee.examples["train"],
+        loss=recipe.task.loss,
+        units=recipe.task.units(trainee.examples["train"]),
+        training=recipe.method.training(trainee.module),
+        optim=recipe.method.optim,
+        budget=recipe.method.budget(recipe.budget),
+        seed=recipe.seed,
+        dtype=dtype,
+        accelerator=here.accelerator,
+        validate=validate,
+        record=record,
+        progress=here.progress,
+    )
+
+
+def _predict(here: Session, trainee: Trainee, dtype: torch.dtype, part: str) -> Predictions:
+    examples = trainee.examples[part]
+    here.progress.start(part, examples.tokens, "tok")
+    predictions = evaluate.predict(trainee.module, examples, here.accelerator, dtype, here.progress)
+    here.progress.end()
+    return predictions
+
+
+def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any]]:
+    """What was predicted for every test example, so that any two runs can be paired later."""
+    if predictions is None:
+        return []
+    outputs = here.recipe.task.predict(predictions.logits)
+    return [
+        {"id": id_, "target": target, "output": output, "logits": logits}
+        for id_, target, output, logits in zip(
+            predictions.ids,
+            predictions.targets.tolist(),
+            outputs.tolist(),
+            predictions.logits.round(4).tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _result(
+    here: Session,
+    trainee: Trainee,
+    done: Fit,
+    predicted: Mapping[str, Predictions],
+    seconds: Mapping[str, float],
+    memory: int,
+    saved: Path,
+) -> Result:
+    recipe, examples, splits = here.recipe, trainee.examples, here.splits()
+    scores = {part: recipe.task.score(p.targets, recipe.task.predict(p.logits)) for part, p in predicted.items()}
+    return Result(
+        status="diverged" if done.diverged else "done",
+        recipe=recipe.to_json(),
+        method=recipe.method_name,
+        fingerprint=here.fingerprint,
+        scores=scores.get("test", {}),
+        validation=scores.get("validation", {}),
+        labels=splits.labels,
+        rows={part: len(examples[part]) for part in SPLITS},
+        truncated={part: examples[part].truncated for part in SPLITS},
+        test_rows_in_train=splits.test_rows_in_train,
+        parameters={"total": trainee.parameters, "trained": sum(p.numel() for p in done.masters.masters)},
+        seconds=seconds,
+        examples_per_second=done.examples / done.seconds,
+        tokens_per_second=done.tokens / done.seconds,
+        updates=done.updates,
+        epochs=done.epochs,
+        peak_memory_bytes=memory,
+        saved=saved.name,
+        saved_bytes=size(saved),
+        precision=str(here.dtype).removeprefix("torch."),
+        attention=here.attention,
+        weights=asdict(here.weights) | {"folder": None},
+        data={"sha256": here.fetched.sha256, **here.fetched.source},
+        environment=measure.environment(here.accelerator),
+    )
+
+
+def load(folder: str | Path, *, progress: Silent | None = None) -> tuple[Session, nn.Module]:
+    """A finished run's predictor, rebuilt from what it saved, and the session it predicts in.
+
+    Raises:
+        InputError: the folder holds no finished run.
+    """
+    result = read_json(Path(folder) / "result.json")
+    if result is None:
+        raise InputError(f"{folder} holds no finished run: there is no result.json")
+    recipe = Recipe.from_json(result["recipe"])
+    here = session(recipe, progress=progress)
+    return here, recipe.method.restore(here.material(), Path(folder)).to(here.accelerator.device, here.dtype)

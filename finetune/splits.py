@@ -1,0 +1,114 @@
+"""Which rows train, which choose, which test: seeded, stratified, nested, and the same for every method and seed.
+
+A row's place is decided by a hash of its id, so it does not move when rows are added, when the file is reordered or
+when another cap is chosen: the rows of a small cap are among those of every larger one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import datasets
+import numpy as np
+
+from finetune.data import Rows
+from finetune.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """Disjoint rows. `test` chooses nothing."""
+
+    train: datasets.Dataset
+    validation: datasets.Dataset
+    test: datasets.Dataset
+    labels: tuple[str, ...]
+    test_rows_in_train: int  # test inputs whose text also occurs in train: they flatter every method alike
+
+    def __getitem__(self, name: str) -> datasets.Dataset:
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How the rows of a data set are divided, and how many of them are used."""
+
+    validation: float = 0.1  # share of the official train rows
+    test: float = 0.2  # share of all rows, where the data has no test set of its own
+    train_rows: int | None = None  # cap on the rows trained on; None: all
+    test_rows: int | None = None  # cap on the rows tested on; None: all
+    seed: int = 0  # which rows; apart from the run's seed, so that all runs share them
+
+    def __post_init__(self) -> None:
+        for name, share in (("validation", self.validation), ("test", self.test)):
+            if not 0 < share < 1:
+                raise InputError(f"split.{name} is a share of the rows and must be in (0, 1), got {share}")
+        for name, rows in (("train_rows", self.train_rows), ("test_rows", self.test_rows)):
+            if rows is not None and rows < 1:
+                raise InputError(f"split.{name} must be at least 1, got {rows}")
+
+    def cut(self, rows: Rows) -> Splits:
+        pool, test = rows.train, rows.test
+        if test is None:
+            pool, test = self._hold_out(pool, self.test, "test")
+        train, validation = self._hold_out(pool, self.validation, "validation")
+        if self.train_rows is not None and self.train_rows < len(train):
+            # validation shrinks with train: a cap stands for a budget of labels
+            share = self.validation / (1 - self.validation)
+            validation = self._first(validation, max(1, round(share * self.train_rows)))
+            train = self._first(train, self.train_rows)
+        if self.test_rows is not None:
+            test = self._first(test, self.test_rows)
+        for name, part in (("train", train), ("validation", validation), ("test", test)):
+            if len(part) == 0:
+                raise InputError(f"the {name} split is empty: {len(rows.train)} rows are too few to divide")
+        return Splits(
+            train=train,
+            validation=validation,
+            test=test,
+            labels=rows.labels,
+            test_rows_in_train=_repeated(train, test),
+        )
+
+    def _hold_out(self, rows: datasets.Dataset, share: float, salt: str) -> tuple[datasets.Dataset, datasets.Dataset]:
+        """Rows that stay, and about `share` of them held out (whole groups, where rows have a group)."""
+        held = np.zeros(len(rows), dtype=bool)
+        if "group" in rows.column_names:
+            held = _whole_groups(rows["group"][:], share, f"{self.seed}:{salt}")
+        else:
+            held[_nested_order(rows, f"{self.seed}:{salt}")[: round(share * len(rows))]] = True
+        return rows.select(np.flatnonzero(~held)), rows.select(np.flatnonzero(held))
+
+    def _first(self, rows: datasets.Dataset, count: int) -> datasets.Dataset:
+        return rows.select(np.sort(_nested_order(rows, f"{self.seed}:cap")[:count]))
+
+
+def _nested_order(rows: datasets.Dataset, salt: str) -> np.ndarray:
+    """An order whose every prefix has about the class shares of the whole."""
+    keys = np.array([_hash(salt, id_) for id_ in rows["id"][:]], dtype=np.uint64)
+    labels = np.asarray(rows["label"][:])
+    place = np.empty(len(rows))
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        place[members[np.argsort(keys[members])]] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.lexsort((keys, place))
+
+
+def _whole_groups(groups: Sequence[str], share: float, salt: str) -> np.ndarray:
+    names, member, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    order = np.argsort(np.array([_hash(salt, name) for name in names], dtype=np.uint64))
+    taken = order[np.cumsum(sizes[order]) <= share * len(groups)]
+    return np.isin(member, taken)
+
+
+def _hash(salt: str, id_: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{salt}:{id_}".encode(), digest_size=8).digest(), "big")
+
+
+def _repeated(train: datasets.Dataset, test: datasets.Dataset) -> int:
+    if "text" not in train.column_names:
+        return 0
+    known = set(train["text"][:])
+    return sum(text in known for text in test["text"][:])

@@ -1,0 +1,59 @@
+"""Pure numbers: an estimate never travels without its interval and its n."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval over n test items. Without an interval (n too small), low and high are None."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+    def to_json(self) -> dict[str, float | int | None]:
+        return asdict(self)
+
+
+def proportion(successes: int, n: int) -> Estimate:
+    """A share of successes with Wilson's score interval (Wilson 1927): right also near 0 and 1, unlike ± 2 errors."""
+    if n == 0:
+        return Estimate(math.nan, None, None, 0)
+    interval = stats.binomtest(successes, n).proportion_ci(confidence_level=0.95, method="wilson")
+    return Estimate(successes / n, float(interval.low), float(interval.high), n)
+
+
+def bootstrap(
+    score: Callable[[np.ndarray, np.ndarray], float], targets: np.ndarray, outputs: np.ndarray, draws: int = 500
+) -> Estimate:
+    """Any score of (targets, outputs) with its percentile bootstrap interval over test items (Efron 1979)."""
+    n = len(targets)
+    value = float(score(targets, outputs))
+    if n < 2:
+        return Estimate(value, None, None, n)
+    rng = np.random.default_rng(0)
+    samples = [rng.integers(n, size=n) for _ in range(draws)]
+    low, high = np.percentile([score(targets[rows], outputs[rows]) for rows in samples], [2.5, 97.5])
+    return Estimate(value, float(low), float(high), n)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation over repeated runs; of one run there is no deviation."""
+
+    mean: float
+    deviation: float | None
+    n: int
+
+
+def spread(values: Sequence[float]) -> Spread:
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Spread(float(np.mean(values)), deviation, len(values))

@@ -1,0 +1,51 @@
+"""What a model is asked to do. A task is a frozen value; the loop calls it and never asks which it is.
+
+N examples of a batch, C classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import datasets
+import numpy as np
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from finetune.checkpoint import Weights
+from finetune.encode import Batch, Examples
+from finetune.splits import Splits
+from finetune.stats import Estimate
+
+
+class Task(ABC):
+    """Rows in, scores out."""
+
+    @abstractmethod
+    def encode(self, rows: datasets.Dataset, weights: Weights, key: str) -> Examples:
+        """What the checkpoint's model reads of the rows. `key` names the rows' content."""
+
+    @abstractmethod
+    def model(self, splits: Splits, weights: Weights, attention: str) -> tuple[PreTrainedModel, tuple[str, ...]]:
+        """The checkpoint with this task's head, and the names of the modules that are the head."""
+
+    @abstractmethod
+    def save_encoder(self, splits: Splits, weights: Weights, folder: Path) -> None:
+        """Put the tokenizer or image processor beside saved weights, so that the folder can be used on its own."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The summed loss of a batch, in float32; the loop divides by the units of the whole global batch."""
+
+    @abstractmethod
+    def units(self, examples: Examples) -> np.ndarray:
+        """How many terms of the loss each example has."""
+
+    @abstractmethod
+    def predict(self, logits: np.ndarray) -> np.ndarray:
+        """One output per example."""
+
+    @abstractmethod
+    def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
+        """Scores over examples, the headline first. Pure."""

@@ -1,0 +1,78 @@
+"""Which of k classes a text, a pair of texts or an image belongs to.
+
+N examples of a batch, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification, PreTrainedModel
+
+from finetune import stats
+from finetune.checkpoint import Weights, load_config, load_image_processor, load_model, load_tokenizer
+from finetune.encode import Batch, Examples, Images, Texts, longest_text
+from finetune.errors import InputError
+from finetune.hashing import content_key
+from finetune.splits import Splits
+from finetune.stats import Estimate
+from finetune.tasks import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification(Task):
+    """Single-label classification with the architecture's own head (transformers' `…ForSequenceClassification`)."""
+
+    max_length: int | None = None  # tokens read of a text; None: as many as the model can
+    image_size: int | None = None  # side in pixels that images are resized to; None: as the checkpoint's processor does
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None and self.image_size < 1:
+            raise InputError(f"task.image_size must be at least 1 pixel, got {self.image_size}")
+
+    def encode(self, rows: datasets.Dataset, weights: Weights, key: str) -> Examples:
+        if "image" in rows.column_names:
+            processor = load_image_processor(weights)
+            key = content_key(key, processor.to_json_string(), self.image_size)
+            return Images(rows, processor, self.image_size, key)
+        config = load_config(weights)
+        tokenizer = load_tokenizer(weights)
+        length = longest_text(tokenizer, getattr(config, "max_position_embeddings", None), self.max_length)
+        key = content_key(key, tokenizer.backend_tokenizer.to_str(), tokenizer.pad_token_id, length)
+        return Texts(rows, tokenizer, length, key)
+
+    def model(self, splits: Splits, weights: Weights, attention: str) -> tuple[PreTrainedModel, tuple[str, ...]]:
+        images = "image" in splits.train.column_names
+        auto = AutoModelForImageClassification if images else AutoModelForSequenceClassification
+        model, head = load_model(weights, auto, attention=attention, labels=splits.labels)
+        if not images and model.config.pad_token_id is None:
+            # decoder classifiers find the last token of a text by what comes after it
+            model.config.pad_token_id = load_tokenizer(weights).pad_token_id
+        return model, head
+
+    def save_encoder(self, splits: Splits, weights: Weights, folder: Path) -> None:
+        images = "image" in splits.train.column_names
+        (load_image_processor if images else load_tokenizer)(weights).save_pretrained(folder)
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        return F.cross_entropy(logits.float(), batch.targets, reduction="sum")
+
+    def units(self, examples: Examples) -> np.ndarray:
+        return np.ones(len(examples), dtype=np.int64)
+
+    def predict(self, logits: np.ndarray) -> np.ndarray:
+        return logits.argmax(axis=-1)
+
+    def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
+        from finetune.metrics import Accuracy, MacroF1  # `evaluate` takes seconds to import: not before it is needed
+
+        accuracy = stats.proportion(int(Accuracy.formula(targets, outputs) * len(targets) + 0.5), len(targets))
+        return {
+            Accuracy.name: accuracy,
+            MacroF1.name: stats.bootstrap(MacroF1.formula, targets, outputs),
+        }

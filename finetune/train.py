@@ -1,0 +1,151 @@
+"""The only training loop. It knows no method, no task and no architecture: a module, examples, a loss and an optimizer.
+
+One update is one global batch: split over processes, then into micro-batches, every part's loss summed and divided by
+the number of terms in the whole, so that neither split changes what is learned.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from finetune import batches
+from finetune.encode import Batch, Examples
+from finetune.optim import AdamW, Budget
+from finetune.precision import Masters
+from finetune.progress import Silent
+
+LOG_EVERY = 10  # updates; reading a loss makes an accelerator wait, so it is not done at each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """What a training run came to."""
+
+    updates: int
+    examples: int
+    tokens: int
+    epochs: int  # completed; fewer than asked for where training stopped early
+    seconds: float  # of updates alone: validation is not in it
+    diverged: bool
+    masters: Masters
+
+
+def fit(
+    module: nn.Module,
+    train: Examples,
+    *,
+    loss: Callable[[Tensor, Batch], Tensor],
+    units: np.ndarray,
+    training: Iterable[nn.Module],
+    optim: AdamW,
+    budget: Budget,
+    seed: int,
+    dtype: torch.dtype,
+    accelerator: Accelerator,
+    validate: Callable[[], float],
+    record: Callable[[dict[str, Any]], None],
+    progress: Silent,
+) -> Fit:
+    """Train what in `module` requires a gradient.
+
+    Args:
+        module: `module(**batch.inputs).logits`; on the device already.
+        loss: summed over a batch's terms; `units` counts the terms of each example.
+        training: the modules to be in training mode.
+        validate: a score, higher is better; called after each epoch if the budget has patience.
+        record: takes the lines of the learning curve.
+    """
+    masters = Masters(optim.groups(module), optim.build)
+    wrapped = accelerator.prepare_model(module) if accelerator.num_processes > 1 else module
+    rank, world = accelerator.process_index, accelerator.num_processes
+    steps = budget.epochs * math.ceil(len(train) / budget.batch_size)
+    step = examples = tokens = epoch = 0
+    best = _Best(masters, budget.patience)
+    seconds, diverged = 0.0, False
+    unread: list[Tensor] = []
+
+    module.eval()
+    for part in training:
+        part.train()
+    progress.start("train", int(train.lengths.sum()) * budget.epochs, "tok")
+    for epoch in range(1, budget.epochs + 1):
+        started = time.perf_counter()
+        for whole in batches.epoch(train.lengths, budget.batch_size, seed, epoch):
+            terms = int(units[whole].sum())
+            mine = batches.share(whole, rank, world)
+            # a process left without examples still takes part in the sum of gradients: one example, weight zero
+            weight = world / terms if len(mine) else 0.0
+            pieces = list(batches.micro(mine if len(mine) else whole[:1], budget.micro_batch))
+            total = torch.zeros((), device=accelerator.device)
+            for number, indices in enumerate(pieces, 1):
+                batch = train.batch(indices).to(accelerator.device, dtype)
+                with accelerator.no_sync(wrapped) if number < len(pieces) else nullcontext():
+                    part_loss = loss(wrapped(**batch.inputs).logits, batch) * weight
+                    part_loss.backward()
+                total += part_loss.detach()
+            factor = optim.factor(step, steps)
+            norm = masters.step(optim.clip_norm, factor)
+            step, examples, tokens = step + 1, examples + len(whole), tokens + int(train.lengths[whole].sum())
+            unread.append(total)
+            progress.advance(int(train.lengths[whole].sum()))
+            if step % LOG_EVERY == 0 or step == steps:
+                mean = float(accelerator.reduce(torch.stack(unread).mean(), reduction="mean"))
+                unread.clear()
+                record(
+                    {
+                        "step": step,
+                        "epoch": epoch,
+                        "loss": mean,
+                        "gradient_norm": float(norm),
+                        "learning_rate": optim.learning_rate * factor,
+                    }
+                )
+                diverged = not (math.isfinite(mean) and math.isfinite(float(norm)))
+                if diverged:
+                    break
+        seconds += time.perf_counter() - started
+        if diverged or (budget.patience is not None and best.is_enough(validate(), epoch, record)):
+            break
+    progress.end()
+    best.restore()
+    return Fit(
+        updates=step,
+        examples=examples,
+        tokens=tokens,
+        epochs=epoch,
+        seconds=seconds,
+        diverged=diverged,
+        masters=masters,
+    )
+
+
+class _Best:
+    """Early stopping: the weights of the best epoch so far, kept only if there is a patience to run out."""
+
+    def __init__(self, masters: Masters, patience: int | None) -> None:
+        self.masters, self.patience = masters, patience
+        self.score, self.epoch, self.kept = -math.inf, 0, list[Tensor]()
+
+    def is_enough(self, score: float, epoch: int, record: Callable[[dict[str, Any]], None]) -> bool:
+        """Take an epoch's validation score; True once `patience` epochs were no better than the best."""
+        record({"epoch": epoch, "validation": score})
+        if score > self.score:
+            self.score, self.epoch = score, epoch
+            self.kept = [master.detach().clone() for master in self.masters.masters]
+        return self.patience is not None and epoch - self.epoch >= self.patience
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        for master, kept in zip(self.masters.masters, self.kept, strict=False):
+            master.copy_(kept)
+        self.masters.write_back()

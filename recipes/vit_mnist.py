@@ -1,0 +1,26 @@
+"""ViT (DINOv2-small) on 5000 MNIST digits, 112 pixels a side.
+
+Run     finetune run vit_mnist --method lora
+        accelerate launch recipes/vit_mnist.py --method full
+"""
+
+from dataclasses import replace
+
+from finetune import AdamW, Budget, Classification, Frozen, Full, LoRA, Packaged, Recipe
+from finetune.data.mnist_5k import Mnist5k
+
+recipe = Recipe(
+    name="vit_mnist",
+    checkpoint=Packaged("dinov2-small"),
+    data=Mnist5k(),
+    task=Classification(image_size=112),
+    method=Frozen(pooling="mean"),
+    budget=Budget(epochs=3, batch_size=32),
+)
+lora = replace(recipe, method=LoRA(optim=AdamW(learning_rate=1e-3)))
+full = replace(recipe, method=Full(optim=AdamW(learning_rate=1e-4)))
+
+if __name__ == "__main__":
+    from finetune.cli import launch
+
+    launch(__file__)
