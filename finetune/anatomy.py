@@ -14,6 +14,8 @@ from transformers import PreTrainedModel
 
 from finetune.errors import one_of
 
+ROLES = ("query", "key", "value", "output", "mlp")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Anatomy:
@@ -28,15 +30,9 @@ class Anatomy:
     transposed: bool = False  # projections are GPT-2's Conv1D, which stores its weight as (in, out)
 
     def paths(self, roles: tuple[str, ...]) -> list[str]:
-        """The distinct module paths, inside a block, of `query`, `key`, `value`, `output` and `mlp`."""
-        known = ("query", "key", "value", "output", "mlp")
-        found: list[str] = []
-        for role in roles:
-            if role not in known:
-                raise one_of("role in a block", role, known)
-            value = getattr(self, role)
-            found += value if isinstance(value, tuple) else (value,)
-        return list(dict.fromkeys(found))
+        """The distinct paths inside a block of the modules that play these roles."""
+        found = [getattr(self, role) for role in roles]
+        return list(dict.fromkeys(path for part in found for path in ((part,) if isinstance(part, str) else part)))
 
 
 _BERT = Anatomy(
@@ -137,6 +133,12 @@ def blocks(model: PreTrainedModel) -> nn.ModuleList:
     found = backbone(model).get_submodule(anatomy(model).blocks)
     assert isinstance(found, nn.ModuleList)
     return found
+
+
+def norm(model: PreTrainedModel) -> nn.Module:
+    """The norm after the last block; where blocks end with their own, a module with nothing in it."""
+    path = anatomy(model).norm
+    return backbone(model).get_submodule(path) if path else nn.Identity()
 
 
 def head(model: PreTrainedModel, missing: list[str]) -> tuple[str, ...]:

