@@ -6,6 +6,7 @@ value together (GPT-2, GPT-NeoX), the three names are equal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,12 +28,17 @@ class Anatomy:
     mlp: tuple[str, ...]
     norm: str | None = None  # the norm after the last block
     pooler: str | None = None  # part of the head where a checkpoint comes without it
+    pretraining: tuple[str, ...] = ()  # parameters of the backbone that only pretraining uses: no gradient reaches them
     transposed: bool = False  # projections are GPT-2's Conv1D, which stores its weight as (in, out)
 
-    def paths(self, roles: tuple[str, ...]) -> list[str]:
-        """The distinct paths inside a block of the modules that play these roles."""
+    def pattern(self, roles: tuple[str, ...]) -> str:
+        """A regular expression of the full names of the modules that play these roles.
+
+        Of the last parts alone it would not do: BERT's `output.dense` is in its feed-forward and in its attention.
+        """
         found = [getattr(self, role) for role in roles]
-        return list(dict.fromkeys(path for part in found for path in ((part,) if isinstance(part, str) else part)))
+        paths = dict.fromkeys(path for part in found for path in ((part,) if isinstance(part, str) else part))
+        return rf".*\.{re.escape(self.blocks)}\.\d+\.({'|'.join(map(re.escape, paths))})"
 
 
 _BERT = Anatomy(
@@ -70,6 +76,7 @@ _DINOV2 = Anatomy(
     output="attention.o_proj",
     mlp=("mlp.fc1", "mlp.fc2"),
     norm="layernorm",
+    pretraining=("embeddings.mask_token",),
 )
 ANATOMY: Mapping[str, Anatomy] = {
     "bert": _BERT,

@@ -52,7 +52,10 @@ class Entry:
 
         if method is None:
             return self.recipe
-        return self.variants.get(method) or replace(self.recipe, method=axes.find(methods, method, methods.Method)())
+        if method not in self.variants:
+            default = axes.find(methods, method, methods.Method)()  # pyright: ignore[reportAbstractUsage]
+            return replace(self.recipe, method=default)
+        return self.variants[method]
 
 
 def load(name: str) -> Entry:

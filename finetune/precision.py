@@ -81,7 +81,8 @@ class Masters:
     def write_back(self) -> None:
         """Make the model's tensors the rounded copies of the masters."""
         if self._copies:
-            torch._foreach_copy_([p.data for p, _ in self._copies], [m.data for _, m in self._copies])
+            # one call for all tensors: an optimizer's own way of writing
+            torch._foreach_copy_([p.data for p, _ in self._copies], [m.data for _, m in self._copies])  # pyright: ignore
 
 
 def _master(parameter: nn.Parameter) -> nn.Parameter:

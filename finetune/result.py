@@ -48,7 +48,8 @@ class Result:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Result:
-        parts = dict(value)
+        parts: dict[str, Any] = dict(value)
         for name in ("scores", "validation"):
             parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
-        return Result(**parts | {"labels": tuple(parts["labels"])})
+        parts["labels"] = tuple(parts["labels"])
+        return Result(**parts)

@@ -99,7 +99,8 @@ def fit(
             unread.append(total)
             progress.advance(int(train.lengths[whole].sum()))
             if step % LOG_EVERY == 0 or step == steps:
-                mean = float(accelerator.reduce(torch.stack(unread).mean(), reduction="mean"))
+                mean = torch.stack(unread).mean()
+                mean = float(accelerator.reduce(mean, reduction="mean"))  # pyright: ignore[reportArgumentType]
                 unread.clear()
                 record(
                     {

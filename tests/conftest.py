@@ -38,7 +38,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def toy(checkpoint: Callable[[str], Path], own_cache: Path) -> Callable[[str], Recipe]:
-    """A recipe for a tiny checkpoint of a family that runs in a second, its features cached in the test's own folder."""
+    """A recipe for a tiny checkpoint of a family that runs in a second, with a cache of the test's own."""
     assert not own_cache.exists()
 
     def recipe(family: str) -> Recipe:

@@ -12,7 +12,8 @@ import tiny
 import torch
 from torch import nn
 
-from finetune import Recipe, axes, evaluate, methods
+from finetune import LoRA, Recipe, axes, evaluate, methods
+from finetune.anatomy import ANATOMY
 from finetune.methods import Method, Trainee
 from finetune.outputs import read_lines
 from finetune.session import load, run, session
@@ -61,6 +62,19 @@ def test_frozen_modules_are_in_eval_mode_during_an_update(
         own = list(module.parameters(recurse=False))
         if own and not any(parameter.requires_grad for parameter in own):
             assert not module.training
+
+
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+@pytest.mark.parametrize("roles", [("query", "value"), ("mlp",), ("query", "key", "value", "output", "mlp")])
+def test_lora_adapts_the_modules_of_its_roles_and_no_others(
+    toy: Callable[[str], Recipe], family: str, roles: tuple[str, ...]
+) -> None:
+    trainee, _ = prepared(replace(toy(family), method=LoRA(targets=roles)))
+    adapted = [name for name, _ in trainee.module.named_modules() if name.endswith("lora_A.default")]
+    parts = [getattr(ANATOMY[family], role) for role in roles]
+    paths = {path for part in parts for path in ((part,) if isinstance(part, str) else part)}
+    assert len(adapted) == 2 * len(paths)  # two blocks
+    assert all(any(name.endswith(f"{path}.lora_A.default") for path in paths) for name in adapted)
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)

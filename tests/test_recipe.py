@@ -108,5 +108,5 @@ def test_the_fingerprint_changes_with_the_number_and_with_nothing_else(recipe: R
 
 
 def test_a_part_of_the_wrong_kind_is_refused(recipe: Recipe) -> None:
-    with pytest.raises(InputError, match="recipe.method must be a Method, got 'full'"):
+    with pytest.raises(InputError, match=r"recipe\.method must be a Method, got 'full'"):
         replace(recipe, method="full")

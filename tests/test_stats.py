@@ -65,4 +65,4 @@ def test_spread_of_one_run_has_no_deviation() -> None:
 @pytest.mark.parametrize(("metric", "expected"), [(Accuracy, 0.75), (MacroF1, 11 / 15)])
 def test_metrics_are_evaluate_metrics_that_need_no_network(metric: type, expected: float) -> None:
     found = metric().compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0])
-    assert found == {metric.name: pytest.approx(expected)}
+    assert found == {metric.key: pytest.approx(expected)}

@@ -48,7 +48,7 @@ class Files(Data):
                 raise InputError(f"data file {str(path)!r} does not exist; {near}".rstrip("; "))
         sums = [_folder_sum(path) if path.is_dir() else _file_sum(path) for path in parts]
         columns = (self.text, self.text_pair, self.label, self.id, self.group)
-        files = dict(zip(("train", "test"), map(str, parts), strict=False))
+        files: dict[str, str] = dict(zip(("train", "test"), map(str, parts), strict=False))
         return Fetched(path=parts[0], sha256=content_key(*sums, columns), source=files)
 
     def load(self, fetched: Fetched) -> Rows:

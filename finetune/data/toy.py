@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -18,7 +19,7 @@ COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
 
 @dataclass(frozen=True, kw_only=True)
 class ToyText(Data):
-    """Sentences of one to twelve words, most of them of the class's own."""
+    """Sentences of three to twelve words, most of them of the class's own."""
 
     train: int = 60
     test: int = 30
@@ -48,8 +49,6 @@ class ToyImages(Data):
 
 
 def _made(data: Data) -> Fetched:
-    from pathlib import Path
-
     return Fetched(path=Path(), sha256=content_key(data))
 
 
@@ -59,7 +58,7 @@ def _texts(part: str, count: int, seed: int) -> datasets.Dataset:
     labels = [list(WORDS)[number % len(WORDS)] for number in range(count)]
     texts = []
     for label in labels:
-        own = rng.random(rng.integers(1, 13)) < 0.8
+        own = rng.random(rng.integers(3, 13)) < 0.9
         texts.append(" ".join(str(rng.choice(WORDS[label] if mine else every)) for mine in own))
     return to_rows({"id": [f"{part}-{n}" for n in range(count)], "text": texts, "label": labels}, tuple(WORDS))
 

@@ -75,6 +75,9 @@ class Frozen(Method):
 class Head(nn.Module):
     """A linear classifier of features brought to mean 0 and deviation 1, as the training rows have them."""
 
+    centre_E: Tensor
+    scale_E: Tensor
+
     def __init__(self, features_NE: Tensor, classes: int) -> None:
         super().__init__()
         deviation_E = features_NE.std(dim=0, correction=0)

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from torch import nn
 from transformers import PreTrainedModel
 
+from finetune.anatomy import anatomy, backbone
 from finetune.methods import Method
 from finetune.optim import AdamW
 
 
 @dataclass(frozen=True, kw_only=True)
 class Full(Method):
-    """Every weight of backbone and head moves."""
+    """Every weight that the task uses moves."""
 
     optim: AdamW = AdamW(learning_rate=5e-5)
 
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> nn.Module:
-        return model.requires_grad_(True)
+        model.requires_grad_(True)
+        for name, parameter in backbone(model).named_parameters():
+            if name in anatomy(model).pretraining:
+                parameter.requires_grad_(False)
+        return model

@@ -46,7 +46,7 @@ class LoRA(Method):
             r=self.rank,
             lora_alpha=self.alpha,  # pyright: ignore[reportArgumentType]  (a float in all but its annotation)
             lora_dropout=self.dropout,
-            target_modules=body.paths(self.targets),
+            target_modules=body.pattern(self.targets),
             modules_to_save=list(head),
             fan_in_fan_out=body.transposed,
         )

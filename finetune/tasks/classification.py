@@ -79,6 +79,6 @@ class Classification(Task):
 
         macro_f1 = MacroF1.formula(targets, outputs)
         return {
-            Accuracy.name: stats.proportion(int((targets == outputs).sum()), len(targets)),
-            MacroF1.name: stats.bootstrap(macro_f1, targets, outputs, MacroF1.of_confusion),
+            Accuracy.key: stats.proportion(int((targets == outputs).sum()), len(targets)),
+            MacroF1.key: stats.bootstrap(macro_f1, targets, outputs, MacroF1.of_confusion),
         }
