@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,14 +27,19 @@ class Parser(argparse.ArgumentParser):
     """argparse whose complaints are one line with the nearest word that would have been right."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}{self._hint(message)}; see {self.prog} --help")
+        wrong = re.search(r"invalid choice: '([^']+)'|unrecognized arguments: (\S+)", message)
+        near = difflib.get_close_matches(wrong[1] or wrong[2], self._words(), n=1) if wrong else []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"{message}{hint}; see {self.prog} --help")
 
-    def _hint(self, message: str) -> str:
-        words = [word.strip("'\",:()") for word in message.split()]
-        known = [option for action in self._actions for option in (action.option_strings or action.choices or ())]
-        wrong = [word for word in words if word not in known]
-        near = [match for word in wrong for match in difflib.get_close_matches(word, map(str, known), n=1, cutoff=0.75)]
-        return f"; did you mean {near[0]}?" if near else ""
+    def _words(self) -> set[str]:
+        """Every option and every choice, of the commands below too."""
+        found: set[str] = set()
+        for action in self._actions:
+            found |= {*action.option_strings, *map(str, action.choices or ())}
+            if isinstance(action.choices, dict):
+                found |= {word for below in action.choices.values() for word in below._words()}
+        return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

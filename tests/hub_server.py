@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
         return self._file(files[name], commit)
 
-    do_HEAD = do_GET  # noqa: N815 the name is http.server's
+    do_HEAD = do_GET
 
     def log_message(self, format: str, *args: object) -> None: ...
 

