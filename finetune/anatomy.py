@@ -28,6 +28,7 @@ class Anatomy:
     mlp: tuple[str, ...]
     norm: str | None = None  # the norm after the last block
     pooler: str | None = None  # part of the head where a checkpoint comes without it
+    any_size: bool = False  # of images: its positions are interpolated to whatever number of patches there are
     pretraining: tuple[str, ...] = ()  # parameters of the backbone that only pretraining uses: no gradient reaches them
     transposed: bool = False  # projections are GPT-2's Conv1D, which stores its weight as (in, out)
 
@@ -76,6 +77,7 @@ _DINOV2 = Anatomy(
     output="attention.o_proj",
     mlp=("mlp.fc1", "mlp.fc2"),
     norm="layernorm",
+    any_size=True,
     pretraining=("embeddings.mask_token",),
 )
 ANATOMY: Mapping[str, Anatomy] = {
@@ -118,13 +120,17 @@ ANATOMY: Mapping[str, Anatomy] = {
 }
 
 
-def anatomy(model: nn.Module) -> Anatomy:
-    """The entry for a model's architecture.
+def anatomy(model: PreTrainedModel) -> Anatomy:
+    """The entry for a model's architecture."""
+    return of_architecture(model.config.model_type)
+
+
+def of_architecture(kind: str) -> Anatomy:
+    """The entry for an architecture by transformers' name of it.
 
     Raises:
         InputError: there is none; adding it is one entry in this file.
     """
-    kind = str(getattr(model.config, "model_type", type(model).__name__))
     if kind not in ANATOMY:
         raise one_of("architecture", kind, ANATOMY)
     return ANATOMY[kind]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -16,8 +17,9 @@ from finetune import catalog
 from finetune.errors import InputError
 
 if TYPE_CHECKING:
+    from finetune.grid import Comparison
+    from finetune.progress import Silent
     from finetune.recipe import Recipe
-    from finetune.report.tables import Table
 
 METHODS = "frozen,lora,full"
 FORMATS = ("terminal", "markdown", "csv", "latex")
@@ -99,7 +101,9 @@ def parser() -> Parser:
     compare.add_argument("--methods", default=METHODS, help=f"separated by commas (default: {METHODS})")
     compare.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
     compare.add_argument("--format", choices=FORMATS, default="terminal", help="of the table (default: terminal)")
-    compare.add_argument("--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv and .tex")
+    compare.add_argument(
+        "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"
+    )
     _shared(compare)
 
     command("list", _list, "list the recipes", "finetune list")
@@ -155,14 +159,13 @@ def _recipe(given: Any, name: str, method: str | None) -> Recipe:
 
 
 def _run(given: Any) -> int:
-    from finetune.progress import Bars
     from finetune.report.tables import table
     from finetune.session import run
 
     recipe = _recipe(given, given.recipe, given.method)
     if given.seed is not None:
         recipe = replace(recipe, seed=given.seed)
-    progress = Bars()
+    progress = _progress()
     progress.run(1, 1, f"{recipe.name} {recipe.method_name} seed {recipe.seed}")
     result = run(recipe, out=given.out, progress=progress)
     _print_once(table([result]).terminal())
@@ -171,14 +174,13 @@ def _run(given: Any) -> int:
 
 def _compare(given: Any) -> int:
     from finetune import grid
-    from finetune.progress import Bars
 
     methods = [method.strip() for method in given.methods.split(",") if method.strip()]
     recipes = [_recipe(given, name, method) for name in given.recipes for method in methods]
-    comparison = grid.compare(grid.seeds(recipes, given.seeds), out=given.out, progress=Bars())
+    comparison = grid.compare(grid.seeds(recipes, given.seeds), out=given.out, progress=_progress())
     _print_once(getattr(comparison.table(), given.format)())
     if given.save:
-        _save(comparison.table(), Path(given.out) / "tables", given.save)
+        _save(comparison, Path(given.out) / "tables", given.save)
     for failure in comparison.failures:
         print(f"finetune: {failure.recipe.name} {failure.recipe.method_name}: {failure.reason}", file=sys.stderr)
     if comparison.failures:
@@ -186,12 +188,15 @@ def _compare(given: Any) -> int:
     return 0 if all(result.status == "done" for result in comparison.results) else 1
 
 
-def _save(table: Table, folder: Path, name: str) -> None:
+def _save(comparison: Comparison, folder: Path, name: str) -> None:
+    """The table in every format that is kept, and the records behind it."""
     from finetune.outputs import write_text, writing
 
+    table = comparison.table()
+    records = json.dumps([result.to_json() for result in comparison.results], indent=1)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for ending, text in (("md", table.markdown()), ("csv", table.csv()), ("tex", table.latex())):
+        for ending, text in (("md", table.markdown()), ("csv", table.csv()), ("tex", table.latex()), ("json", records)):
             write_text(folder / f"{name}.{ending}", text + "\n")
 
 
@@ -253,6 +258,13 @@ def _repositories(recipe: Recipe) -> list[tuple[str, Literal["model", "dataset"]
 
     parts = ((recipe.checkpoint, Hub, "model"), (recipe.data, HubDataset, "dataset"))
     return [(part.id, kind) for part, contract, kind in parts if isinstance(part, contract)]  # pyright: ignore
+
+
+def _progress() -> Silent:
+    """Bars in the first process, silence in the others."""
+    from finetune.progress import Bars, Silent
+
+    return Bars() if os.environ.get("RANK", "0") == "0" else Silent()
 
 
 def _print_once(text: str) -> None:

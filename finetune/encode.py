@@ -39,7 +39,7 @@ class Examples(ABC):
 
     ids: Sequence[str]
     targets: np.ndarray
-    lengths: np.ndarray  # tokens of each example (patches of an image are counted by the model, not here: 1)
+    lengths: np.ndarray  # tokens of each example, as the model sees them: word pieces, or patches
     truncated: int = 0  # examples cut to the longest the model can read
     key: str = ""  # hash of everything the inputs were made from: rows, encoder and its settings
 
@@ -86,9 +86,9 @@ class Texts(Examples):
 class Images(Examples):
     """Images, read and resized when a batch asks for them: a data set of pixels does not fit in memory."""
 
-    def __init__(self, rows: datasets.Dataset, processor: Any, size: int | None, key: str) -> None:
+    def __init__(self, rows: datasets.Dataset, processor: Any, size: int | None, tokens: int, key: str) -> None:
         self.ids, self.targets, self.key = rows["id"][:], np.asarray(rows["label"][:]), key
-        self.lengths = np.ones(len(rows), dtype=np.int64)
+        self.lengths = np.full(len(rows), tokens)
         self.rows, self.processor = rows, processor
         # `size` is what the model sees: no crop would be left of an image resized to it
         self.sizes = {"size": {"height": size, "width": size}, "do_center_crop": False} if size else {}
@@ -110,6 +110,14 @@ class Features(Examples):
     def batch(self, indices: np.ndarray) -> Batch:
         rows = torch.from_numpy(indices)
         return Batch(inputs={"features": self.features_NE[rows]}, targets=torch.from_numpy(self.targets[indices]))
+
+
+def side(processor: Any, wanted: int | None) -> int:
+    """The side in pixels of the images a processor makes: as wanted, else by its own settings."""
+    if wanted is not None:
+        return wanted
+    made = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
+    return int(made.get("height") or made["shortest_edge"])
 
 
 def tokenize(tokenizer: Any, rows: Mapping[str, Any], max_length: int) -> tuple[dict[str, list[list[int]]], int]:

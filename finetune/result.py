@@ -34,7 +34,7 @@ class Result:
     saved: str  # folder of what was trained, within the run's
     precision: str
     attention: str
-    weights: Mapping[str, Any]  # sha256, reference, revision
+    weights: Mapping[str, str | None]  # sha256, and the commit if they came from a hub
     data: Mapping[str, str]  # sha256, and what was fetched
     environment: Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +273,7 @@ def _result(
         saved_bytes=size(saved),
         precision=str(here.dtype).removeprefix("torch."),
         attention=here.attention,
-        weights=asdict(here.weights) | {"folder": None},
+        weights={"sha256": here.weights.sha256, "revision": here.weights.revision},
         data={"sha256": here.fetched.sha256, **here.fetched.source},
         environment=measure.environment(here.accelerator),
     )

@@ -107,7 +107,7 @@ def test_compare_prints_and_saves_the_table_and_a_second_call_only_reads(
     assert code == 0
     assert [line.split()[:2] for line in out.splitlines()[2:]] == [["mine", m] for m in ("frozen", "lora", "full")]
     assert "[6/6] mine full seed 1" in err
-    assert {path.suffix for path in (tmp_path / "out" / "tables").iterdir()} == {".md", ".csv", ".tex"}
+    assert {path.suffix for path in (tmp_path / "out" / "tables").iterdir()} == {".md", ".csv", ".tex", ".json"}
     monkeypatch.setattr("finetune.session._execute", lambda *_: pytest.fail("it ran again"))
     assert answer(capsys, *arguments)[1] == out
 

@@ -127,6 +127,22 @@ def test_frozen_features_are_the_same_in_any_batch(
     torch.testing.assert_close(*taken, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["vit", "dinov2"])
+@pytest.mark.parametrize("size", [None, 8, 24])
+def test_an_image_is_as_long_as_the_model_sees_it(toy: Callable[[str], Recipe], family: str, size: int | None) -> None:
+    recipe = replace(toy(family), task=Classification(image_size=size))
+    here = session(recipe)
+    if size is not None and family == "vit":  # it has positions for its own size only
+        with pytest.raises(InputError, match=f"task.image_size must be 16 for this vit, got {size}"):
+            here.examples()
+        return
+    train = here.examples()["train"]
+    batch = train.batch(np.arange(2))
+    model = here.material().build(here.weights)[0]
+    hidden = model(**batch.inputs, output_hidden_states=True).hidden_states[-1]
+    assert hidden.shape[1] == train.lengths[0]
+
+
 def test_texts_longer_than_the_model_are_cut_and_counted(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
     result = run(replace(toy("bert"), task=Classification(max_length=6)), out=tmp_path)
     assert 0 < result.truncated["test"] < 30

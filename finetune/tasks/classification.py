@@ -15,8 +15,9 @@ from torch import Tensor
 from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification, PreTrainedModel
 
 from finetune import stats
+from finetune.anatomy import of_architecture
 from finetune.checkpoint import Weights, load_config, load_image_processor, load_model, load_tokenizer
-from finetune.encode import Batch, Examples, Images, Texts, longest_text
+from finetune.encode import Batch, Examples, Images, Texts, longest_text, side
 from finetune.errors import InputError
 from finetune.hashing import content_key
 from finetune.splits import Splits
@@ -36,11 +37,16 @@ class Classification(Task):
             raise InputError(f"task.image_size must be at least 1 pixel, got {self.image_size}")
 
     def encode(self, rows: datasets.Dataset, weights: Weights, key: str) -> Examples:
+        config = load_config(weights)
         if "image" in rows.column_names:
             processor = load_image_processor(weights)
+            pixels = side(processor, self.image_size)
+            if pixels != config.image_size and not of_architecture(config.model_type).any_size:
+                raise InputError(
+                    f"task.image_size must be {config.image_size} for this {config.model_type}, got {pixels}"
+                )
             key = content_key(key, processor.to_json_string(), self.image_size)
-            return Images(rows, processor, self.image_size, key)
-        config = load_config(weights)
+            return Images(rows, processor, self.image_size, (pixels // config.patch_size) ** 2 + 1, key)
         tokenizer = load_tokenizer(weights)
         length = longest_text(tokenizer, getattr(config, "max_position_embeddings", None), self.max_length)
         key = content_key(key, tokenizer.backend_tokenizer.to_str(), tokenizer.pad_token_id, length)

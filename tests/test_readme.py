@@ -1,0 +1,97 @@
+"""The README is true: its commands run, its table is the committed one, its tree is the tree."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from finetune import Result
+from finetune.report.tables import table
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("bash") for line in block.splitlines()]
+SNIPPETS = blocks("python")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where the README's files are."""
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    rows = [f"I {word} it for reason {n},{stars}" for n in range(20) for word, stars in (("loved", 5), ("hated", 1))]
+    (folder / "reviews.csv").write_text("review,stars\n" + "\n".join(rows) + "\n")
+    for name, colour in (("red", (200, 0, 0)), ("blue", (0, 0, 200))):
+        (folder / "photos" / name).mkdir(parents=True)
+        for number in range(20):
+            Image.new("RGB", (20 + number, 20), colour).save(folder / "photos" / name / f"{number}.png")
+    return folder
+
+
+def succeed(command: list[str], desk: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(command, capture_output=True, text=True, cwd=desk, env=os.environ | {"PATH": path})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_there_are_commands_and_snippets_to_run() -> None:
+    assert len(COMMANDS) >= 9
+    assert len(SNIPPETS) >= 3
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if not line.startswith("make")])
+def test_a_command_of_the_readme_runs(command: str, desk: Path) -> None:
+    assert succeed(shlex.split(command), desk)
+
+
+@pytest.mark.parametrize("target", [line.split()[1] for line in COMMANDS if line.startswith("make")])
+def test_a_make_target_of_the_readme_is_one(target: str) -> None:
+    assert target in ("compare", "test")
+    done = subprocess.run(["make", "--dry-run", target], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {"compare": "finetune compare bert_r8 gpt_reviews vit_mnist", "test": "-m pytest"}[target] in done.stdout
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
+def test_a_snippet_of_the_readme_runs(snippet: str, desk: Path) -> None:
+    assert "accuracy" in succeed([sys.executable, "-c", snippet], desk)
+
+
+def test_the_table_is_the_committed_one_and_is_made_of_the_committed_records() -> None:
+    shown = re.search(r"<!-- table: (\S+) -->\n(.*?)\n<!-- /table -->", README, flags=re.DOTALL)
+    assert shown is not None
+    path = ROOT / shown[1]
+    assert shown[2] == path.read_text(encoding="utf-8").strip()
+    records = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert table(map(Result.from_json, records)).markdown() == shown[2]
+    assert len(records) >= 18
+
+
+def test_the_tree_names_every_file_of_the_package() -> None:
+    tree = re.search(r"<!-- tree -->\n(.*?)<!-- /tree -->", README, flags=re.DOTALL)
+    assert tree is not None
+    named = re.findall(r"^ +(\w+\.py) ", tree[1], flags=re.MULTILINE)
+    files = [path.name for path in (ROOT / "finetune").rglob("*.py") if path.parent.name == "finetune"]
+    files += [path.name for path in (ROOT / "finetune").glob("*/*.py") if path.name != "__init__.py"]
+    assert sorted(named) == sorted(files)
+
+
+def test_the_number_of_lines_of_the_example_method_is_right() -> None:
+    said = re.search(r"`last_layers.py`\s+is one in (\d+) lines", README)
+    assert said is not None
+    assert int(said[1]) == len((ROOT / "finetune" / "methods" / "last_layers.py").read_text().splitlines())
