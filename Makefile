@@ -1,6 +1,7 @@
 # Two commands do everything: `make compare` and `make test`. Both make the environment first, once.
 PYTHON ?= python3
-ROWS ?= 400
+ROWS ?= 320
+TEST_ROWS ?= 400
 SEEDS ?= 2
 BIN := .venv/bin
 
@@ -16,7 +17,7 @@ env: .venv/ready
 # BERT, GPT and ViT, each frozen, LoRA and full: about ten minutes on two cores, and seconds when called again
 compare: env
 	$(BIN)/finetune compare bert_r8 gpt_reviews vit_mnist --methods frozen,lora,full --seeds $(SEEDS) \
-		--rows $(ROWS) --test-rows $(ROWS) --set budget.batch_size=8 --save compare
+		--rows $(ROWS) --test-rows $(TEST_ROWS) --set budget.batch_size=8 --save compare
 
 test: env
 	$(BIN)/ruff check .

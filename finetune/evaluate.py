@@ -28,11 +28,10 @@ class Predictions:
     logits: np.ndarray
 
 
-def predict(
-    module: nn.Module, examples: Examples, accelerator: Accelerator, dtype: torch.dtype, progress: Silent
-) -> Predictions:
+def predict(module: nn.Module, examples: Examples, accelerator: Accelerator, progress: Silent) -> Predictions:
     """Run every example once, over all processes; afterwards every process holds every prediction."""
     rank, world = accelerator.process_index, accelerator.num_processes
+    dtype = next(module.parameters()).dtype
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     with predicting(module), torch.no_grad():
         for whole in batches.sweep(examples.lengths, TOKENS * world):

@@ -23,9 +23,10 @@ from finetune.anatomy import backbone
 from finetune.encode import Examples, Features
 from finetune.errors import one_of
 from finetune.hashing import content_key
+from finetune.precision import cast
 from finetune.progress import Silent
 
-FORMAT = 1  # counts up when what is stored, or how it is computed, changes
+FORMAT = 2  # counts up when what is stored, or how it is computed, changes
 TOKENS = 4096  # per forward pass: enough to fill the machine, little enough to stay in its caches
 
 
@@ -81,7 +82,7 @@ class Extraction:
         return content_key(FORMAT, self.weights, examples.key, str(self.dtype))
 
     def _extract(self, model: PreTrainedModel, wanted: Mapping[str, tuple[Examples, Path]]) -> None:
-        body = backbone(model).to(self.accelerator.device, self.dtype).eval()
+        body = cast(backbone(model), self.accelerator.device, self.dtype).eval()
         self.progress.start("features", sum(examples.tokens for examples, _ in wanted.values()), "tok")
         for examples, path in wanted.values():
             started = time.perf_counter()

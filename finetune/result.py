@@ -24,7 +24,7 @@ class Result:
     truncated: Mapping[str, int]  # texts cut to the length the model reads, by split
     test_rows_in_train: int  # test texts that train holds too
     parameters: Mapping[str, int]  # total, trained
-    seconds: Mapping[str, float]  # data, load, features, train, eval
+    seconds: Mapping[str, float]  # data, load, features (now, or when they were first taken), train, eval
     examples_per_second: float  # of updates
     tokens_per_second: float  # real ones: padding does not count
     updates: int

@@ -91,6 +91,8 @@ class Session:
             examples=self.examples(),
             labels=self.splits().labels,
             build=build,
+            device=self.accelerator.device,
+            dtype=self.dtype,
             extraction=Extraction(
                 folder=packaged.cache_dir() / "features",
                 weights=content_key(self.weights.sha256, self.attention),
@@ -171,12 +173,10 @@ def _execute(here: Session, folder: RunFolder) -> None:
         torch.manual_seed(recipe.seed)  # the head's first weights, equal in every process
         with clock.time("load"):
             trainee = recipe.method.trainee(material)
-        dtype = torch.float32 if trainee.float32 else here.dtype
-        trainee.module.to(accelerator.device, dtype)
         torch.manual_seed(recipe.seed + (accelerator.process_index << 32))  # dropout, different in every process
-        done = _fit(here, trainee, dtype, (lambda line: folder.append("curve.jsonl", line)) if writes else _ignore)
+        done = _fit(here, trainee, (lambda line: folder.append("curve.jsonl", line)) if writes else _ignore)
         with clock.time("eval"):
-            predicted = {} if done.diverged else {part: _predict(here, trainee, dtype, part) for part in SPLITS[1:]}
+            predicted = {} if done.diverged else {part: _predict(here, trainee, part) for part in SPLITS[1:]}
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds}
     if writes:
         done.masters.unrounded()
@@ -190,11 +190,11 @@ def _execute(here: Session, folder: RunFolder) -> None:
 def _ignore(line: Mapping[str, Any]) -> None: ...
 
 
-def _fit(here: Session, trainee: Trainee, dtype: torch.dtype, record: Callable[[dict[str, Any]], None]) -> Fit:
+def _fit(here: Session, trainee: Trainee, record: Callable[[dict[str, Any]], None]) -> Fit:
     recipe = here.recipe
 
     def validate() -> float:
-        predictions = _predict(here, trainee, dtype, "validation")
+        predictions = _predict(here, trainee, "validation")
         scores = recipe.task.score(predictions.targets, recipe.task.predict(predictions.logits))
         return next(iter(scores.values())).value
 
@@ -207,7 +207,6 @@ def _fit(here: Session, trainee: Trainee, dtype: torch.dtype, record: Callable[[
         optim=recipe.method.optim,
         budget=recipe.method.budget(recipe.budget),
         seed=recipe.seed,
-        dtype=dtype,
         accelerator=here.accelerator,
         validate=validate,
         record=record,
@@ -215,10 +214,10 @@ def _fit(here: Session, trainee: Trainee, dtype: torch.dtype, record: Callable[[
     )
 
 
-def _predict(here: Session, trainee: Trainee, dtype: torch.dtype, part: str) -> Predictions:
+def _predict(here: Session, trainee: Trainee, part: str) -> Predictions:
     examples = trainee.examples[part]
     here.progress.start(part, examples.tokens, "tok")
-    predictions = evaluate.predict(trainee.module, examples, here.accelerator, dtype, here.progress)
+    predictions = evaluate.predict(trainee.module, examples, here.accelerator, here.progress)
     here.progress.end()
     return predictions
 
@@ -290,4 +289,4 @@ def load(folder: str | Path, *, progress: Silent | None = None) -> tuple[Session
         raise InputError(f"{folder} holds no finished run: there is no result.json")
     recipe = Recipe.from_json(result["recipe"])
     here = session(recipe, progress=progress)
-    return here, recipe.method.restore(here.material(), Path(folder)).to(here.accelerator.device, here.dtype)
+    return here, recipe.method.restore(here.material(), Path(folder))

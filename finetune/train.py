@@ -50,7 +50,6 @@ def fit(
     optim: AdamW,
     budget: Budget,
     seed: int,
-    dtype: torch.dtype,
     accelerator: Accelerator,
     validate: Callable[[], float],
     record: Callable[[dict[str, Any]], None],
@@ -67,6 +66,7 @@ def fit(
     """
     masters = Masters(optim.groups(module), optim.build)
     wrapped = accelerator.prepare_model(module) if accelerator.num_processes > 1 else module
+    dtype = next(module.parameters()).dtype
     rank, world = accelerator.process_index, accelerator.num_processes
     steps = budget.epochs * math.ceil(len(train) / budget.batch_size)
     step = examples = tokens = epoch = 0

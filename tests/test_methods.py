@@ -98,7 +98,7 @@ def test_what_is_saved_and_loaded_predicts_equal_logits(
     run(recipe, out=tmp_path)
     folder = session(recipe).folder(tmp_path).path
     here, module = load(folder)
-    again = evaluate.predict(module, here.examples()["test"], here.accelerator, here.dtype, here.progress)
+    again = evaluate.predict(module, here.examples()["test"], here.accelerator, here.progress)
     stored = np.array([line["logits"] for line in read_lines(folder / "predictions.jsonl")])
     np.testing.assert_allclose(again.logits, stored, atol=6e-5)  # they are stored with four decimals
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -14,6 +15,7 @@ from finetune.checkpoint import Weights, quiet
 from finetune.encode import Examples
 from finetune.features import Extraction
 from finetune.optim import AdamW, Budget
+from finetune.precision import cast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +27,13 @@ class Material:
     labels: tuple[str, ...]
     build: Callable[[Weights], tuple[PreTrainedModel, tuple[str, ...]]]  # the task's model, the names of its head
     extraction: Extraction  # reads features of a backbone once, and remembers them
+    device: torch.device
+    dtype: torch.dtype  # to compute in
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trainee:
-    """What the loop trains, and the examples it reads.
+    """What the loop trains, on its device and in its format, and the examples it reads.
 
     `module(**batch.inputs).logits` are the predictions; what requires a gradient is what moves.
     """
@@ -37,7 +41,6 @@ class Trainee:
     module: nn.Module
     examples: Mapping[str, Examples]
     parameters: int  # of the whole predictor, frozen backbone included
-    float32: bool = False  # compute so whatever the device is fast in: the module is small
     feature_seconds: float = 0.0  # what the features cost that the examples are, now or when they were first made
 
 
@@ -62,12 +65,14 @@ class Method(ABC):
 
     def restore(self, material: Material, folder: Path) -> nn.Module:
         """What `save` wrote, ready to predict."""
-        return material.build(replace(material.weights, folder=folder / "model"))[0].eval()
+        model, _ = material.build(replace(material.weights, folder=folder / "model"))
+        return cast(model, material.device, material.dtype).eval()
 
     def trainee(self, material: Material) -> Trainee:
         model, head = material.build(material.weights)
         count = sum(parameter.numel() for parameter in model.parameters())
-        return Trainee(module=self.prepare(model, head), examples=material.examples, parameters=count)
+        module = cast(self.prepare(model, head), material.device, material.dtype)
+        return Trainee(module=module, examples=material.examples, parameters=count)
 
     def budget(self, budget: Budget) -> Budget:
         """The loop's budget, given the recipe's, which is for training the backbone."""

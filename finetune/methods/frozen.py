@@ -20,6 +20,7 @@ from finetune.errors import InputError
 from finetune.features import check_pooling, pool
 from finetune.methods import Material, Method, Trainee
 from finetune.optim import AdamW, Budget
+from finetune.precision import cast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +56,10 @@ class Frozen(Method):
             lambda: material.build(material.weights)[0], material.examples, self.pooling
         )
         train = features["train"]
-        head = Head(train.batch(np.arange(len(train))).inputs["features"], len(material.labels))
+        # the head is small: it is trained in float32, whatever the device is fast in
+        head = Head(train.batch(np.arange(len(train))).inputs["features"], len(material.labels)).to(material.device)
         count = parameters + sum(parameter.numel() for parameter in head.parameters())
-        return Trainee(module=head, examples=features, parameters=count, float32=True, feature_seconds=seconds)
+        return Trainee(module=head, examples=features, parameters=count, feature_seconds=seconds)
 
     def save(self, module: nn.Module, folder: Path) -> Path:
         (folder / "head").mkdir(exist_ok=True)
@@ -69,7 +71,8 @@ class Frozen(Method):
         head = Head(stored["centre_E"][None], len(material.labels))
         head.load_state_dict(stored)
         model, own = material.build(material.weights)
-        return Probe(backbone(self.prepare(model, own)), head, self.pooling).eval()
+        body = cast(backbone(self.prepare(model, own)), material.device, material.dtype)
+        return Probe(body, head.to(material.device), self.pooling).eval()
 
 
 class Head(nn.Module):

@@ -15,6 +15,7 @@ from finetune.anatomy import ROLES, anatomy
 from finetune.errors import InputError, one_of
 from finetune.methods import Material, Method, wholly_trained
 from finetune.optim import AdamW
+from finetune.precision import cast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,8 @@ class LoRA(Method):
 
         model, _ = material.build(material.weights)
         with _without_deprecations():
-            return PeftModel.from_pretrained(model, str(folder / "adapter"), autocast_adapter_dtype=False).eval()
+            module = PeftModel.from_pretrained(model, str(folder / "adapter"), autocast_adapter_dtype=False)
+        return cast(module, material.device, material.dtype).eval()
 
 
 @contextmanager
