@@ -29,4 +29,5 @@ lint: test
 	$(BIN)/pyright
 
 clean:
-	rm -rf .venv outputs/[!t]*
+	rm -rf .venv
+	find outputs -mindepth 1 -maxdepth 1 ! -name tables -exec rm -rf {} +

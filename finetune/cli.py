@@ -176,10 +176,14 @@ def _compare(given: Any) -> int:
     from finetune import grid
 
     methods = [method.strip() for method in given.methods.split(",") if method.strip()]
+    if not methods:
+        raise InputError(f"--methods names no method, got {given.methods!r}; for example --methods {METHODS}")
+    if given.save and Path(given.save).name != given.save:
+        raise InputError(f"--save takes a name, not a path, got {given.save!r}")
     recipes = [_recipe(given, name, method) for name in given.recipes for method in methods]
     comparison = grid.compare(grid.seeds(recipes, given.seeds), out=given.out, progress=_progress())
     _print_once(getattr(comparison.table(), given.format)())
-    if given.save:
+    if given.save and _first():
         _save(comparison, Path(given.out) / "tables", given.save)
     for failure in comparison.failures:
         print(f"finetune: {failure.recipe.name} {failure.recipe.method_name}: {failure.reason}", file=sys.stderr)
@@ -227,7 +231,7 @@ def _assets(given: Any) -> int:
         elif given.action == "remove":
             packaged.remove(asset)
             state = "removed"
-        elif given.action == "verify" and packaged.here(asset):
+        elif given.action == "verify" and (packaged.here(asset) or given.names):
             complaints = packaged.verify(asset)
             wrong += len(complaints)
             state = "; ".join(complaints) or "as pinned"
@@ -264,12 +268,14 @@ def _progress() -> Silent:
     """Bars in the first process, silence in the others."""
     from finetune.progress import Bars, Silent
 
-    return Bars() if os.environ.get("RANK", "0") == "0" else Silent()
+    return Bars() if _first() else Silent()
+
+
+def _first() -> bool:
+    """Whether this is the first of the processes of a launch; all of them run the same command."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _print_once(text: str) -> None:
-    """Print in the first process only; all of them get here."""
-    from accelerate import PartialState
-
-    if PartialState().is_main_process:
+    if _first():
         print(text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHOWN = 20  # names in one error: it is to stay a line
+
 
 class InputError(ValueError):
     """Bad input. Its text is the one line the user sees; the command line ends with exit code 2."""
@@ -15,4 +17,5 @@ def one_of(what: str, given: str, known: Iterable[str]) -> InputError:
     names = sorted(known)
     near = get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"unknown {what} {given!r}; {hint}known: {', '.join(names) or 'none'}")
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return InputError(f"unknown {what} {given!r}; {hint}known: {', '.join(names[:SHOWN]) or 'none'}{more}")

@@ -14,9 +14,8 @@ from torch import nn
 
 from finetune import batches
 from finetune.encode import Examples
+from finetune.precision import tokens_per_pass
 from finetune.progress import Silent
-
-TOKENS = 4096  # per forward pass, padding included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ def predict(module: nn.Module, examples: Examples, accelerator: Accelerator, pro
     dtype = next(module.parameters()).dtype
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     with predicting(module), torch.no_grad():
-        for whole in batches.sweep(examples.lengths, TOKENS * world):
+        for whole in batches.sweep(examples.lengths, tokens_per_pass(accelerator.device) * world):
             indices = batches.share(whole, rank, world)
             if len(indices):
                 batch = examples.batch(indices).to(accelerator.device, dtype)

@@ -6,28 +6,29 @@ N examples of a batch, T tokens, E width.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from finetune import batches
+from finetune import batches, packaged
 from finetune.anatomy import backbone
 from finetune.encode import Examples, Features
 from finetune.errors import one_of
 from finetune.hashing import content_key
-from finetune.precision import cast
+from finetune.measure import PeakMemory
+from finetune.precision import cast, tokens_per_pass
 from finetune.progress import Silent
 
-FORMAT = 2  # counts up when what is stored, or how it is computed, changes
-TOKENS = 4096  # per forward pass: enough to fill the machine, little enough to stay in its caches
+FORMAT = 3  # counts up when what is stored, or how it is computed, changes
 
 
 def pool(body: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -52,6 +53,15 @@ def check_pooling(pooling: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What taking features cost, and of how large a backbone."""
+
+    parameters: int
+    seconds: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Extraction:
     """Takes features, or reads them where the same backbone has seen the same examples before."""
 
@@ -63,20 +73,29 @@ class Extraction:
 
     def __call__(
         self, build: Callable[[], PreTrainedModel], examples: Mapping[str, Examples], pooling: str
-    ) -> tuple[dict[str, Examples], int, float]:
-        """The splits as features, the backbone's parameter count, and the seconds it took (now or then).
+    ) -> tuple[dict[str, Examples], Facts]:
+        """The splits as features, and what they cost when they were taken.
 
-        The backbone is built only if something is missing.
+        The backbone is built only if something is missing, and random numbers go on as if it never were.
         """
         paths = {name: self.folder / f"{self._key(split)}.safetensors" for name, split in examples.items()}
         with self.accelerator.main_process_first():  # one process computes, the others read
-            missing = [name for name, path in paths.items() if not path.is_file()]
+            missing = [name for name, path in paths.items() if _read(path, pooling) is None]
             if missing:
-                self._extract(build(), {name: (examples[name], paths[name]) for name in missing})
-        stored = {name: _read(path, pooling) for name, path in paths.items()}
-        features: dict[str, Examples] = {name: Features(examples[name], stored[name][0]) for name in examples}
-        facts = [facts for _, facts in stored.values()]
-        return features, int(facts[0]["parameters"]), sum(fact["seconds"] for fact in facts)
+                with torch.random.fork_rng(devices=[]):
+                    self._extract(build(), {name: (examples[name], paths[name]) for name in missing})
+        features: dict[str, Examples] = {}
+        facts = []
+        for name, path in paths.items():
+            stored = _read(path, pooling)
+            assert stored is not None
+            features[name] = Features(examples[name], stored[0])
+            facts.append(stored[1])
+        return features, Facts(
+            parameters=facts[0].parameters,
+            seconds=sum(fact.seconds for fact in facts),
+            peak_memory_bytes=max(fact.peak_memory_bytes for fact in facts),
+        )
 
     def _key(self, examples: Examples) -> str:
         return content_key(FORMAT, self.weights, examples.key, str(self.dtype))
@@ -86,18 +105,20 @@ class Extraction:
         self.progress.start("features", sum(examples.tokens for examples, _ in wanted.values()), "tok")
         for examples, path in wanted.values():
             started = time.perf_counter()
-            pooled = self._pooled(body, examples)
-            facts = {
-                "parameters": sum(parameter.numel() for parameter in body.parameters()),
-                "seconds": time.perf_counter() - started,
-            }
+            with PeakMemory(self.accelerator.device) as memory:
+                pooled = self._pooled(body, examples)
+            facts = Facts(
+                parameters=sum(parameter.numel() for parameter in body.parameters()),
+                seconds=time.perf_counter() - started,
+                peak_memory_bytes=memory.bytes,
+            )
             _write(path, pooled, facts)
         self.progress.end()
 
     @torch.inference_mode()
     def _pooled(self, body: PreTrainedModel, examples: Examples) -> dict[str, Tensor]:
         stored: dict[str, Tensor] = {}
-        for indices in batches.sweep(examples.lengths, TOKENS):
+        for indices in batches.sweep(examples.lengths, tokens_per_pass(self.accelerator.device)):
             batch = examples.batch(indices).to(self.accelerator.device, self.dtype)
             for name, vectors_NE in pool(body, batch.inputs).items():
                 whole = stored.setdefault(name, torch.empty(len(examples), vectors_NE.shape[1]))
@@ -106,13 +127,18 @@ class Extraction:
         return stored
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, float]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(dict(tensors), partial, metadata={"facts": json.dumps(facts)})
-    partial.replace(path)
+def _write(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:
+    with packaged.writing_cache():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")  # two processes may take the same features at once
+        save_file(dict(tensors), partial, metadata={"facts": json.dumps(asdict(facts))})
+        partial.replace(path)
 
 
-def _read(path: Path, pooling: str) -> tuple[Tensor, dict[str, float]]:
-    with safe_open(path, framework="pt") as file:
-        return file.get_tensor(pooling), json.loads(file.metadata()["facts"])
+def _read(path: Path, pooling: str) -> tuple[Tensor, Facts] | None:
+    """What was stored; None where nothing was, or where it is damaged: it is then taken again."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(pooling), Facts(**json.loads(file.metadata()["facts"]))
+    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
+        return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from finetune.errors import InputError
 from finetune.progress import Silent
@@ -28,7 +31,7 @@ class Comparison:
     failures: tuple[Failure, ...]
 
     def table(self) -> Table:
-        return table(self.results)
+        return table(self.results, [(failure.recipe.name, failure.recipe.method_name) for failure in self.failures])
 
 
 def seeds(recipes: Iterable[Recipe], count: int) -> list[Recipe]:
@@ -50,6 +53,8 @@ def compare(recipes: Sequence[Recipe], *, out: str | Path = "outputs", progress:
         progress.run(number, len(recipes), f"{recipe.name} {recipe.method_name} seed {recipe.seed}")
         try:
             results.append(run(recipe, out=out, progress=progress, shelf=shelf))
-        except InputError as error:
+        except (InputError, torch.OutOfMemoryError) as error:
+            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                raise  # the other processes may not have failed; going on without them would wait for ever
             failures.append(Failure(recipe, str(error)))
     return Comparison(tuple(results), tuple(failures))

@@ -33,7 +33,7 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW:
-    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) under linear warm-up and decay."""
+    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), or Adam with an L2 penalty; linear warm-up, then decay."""
 
     learning_rate: float
     weight_decay: float = 0.01
@@ -48,6 +48,8 @@ class AdamW:
             raise InputError(f"optim.learning_rate must be positive and finite, got {self.learning_rate}")
         if not 0 <= self.warmup < 1:
             raise InputError(f"optim.warmup is a share of all steps and must be in [0, 1), got {self.warmup}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"optim.betas must be in [0, 1), got {self.betas}")
         if self.weight_decay < 0 or self.clip_norm <= 0:
             raise InputError(
                 "optim.weight_decay must be at least 0 and optim.clip_norm above 0, "

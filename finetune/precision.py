@@ -52,6 +52,11 @@ def cast(module: Module, device: torch.device, dtype: torch.dtype) -> Module:
     return module
 
 
+def tokens_per_pass(device: torch.device) -> int:
+    """Tokens of one forward pass without gradient: enough to fill the device, on a CPU few enough for its caches."""
+    return 4096 if device.type == "cpu" else 65536
+
+
 def attention_kernel(device: torch.device, dtype: torch.dtype) -> str:
     """transformers' name of the faster attention for a device and format."""
     # at these lengths torch's fused kernel is several times slower in bfloat16 on a CPU than the formula written out
@@ -73,11 +78,22 @@ class Masters:
         self._copies = [pair for pair in zip(self.trained, self.masters, strict=True) if pair[0] is not pair[1]]
         self.optimizer = build([{**group, "params": [masters[id(p)] for p in group["params"]]} for group in groups])
 
+    @property
+    def rounded(self) -> bool:
+        """Whether the model computes in a coarser format than its masters."""
+        return bool(self._copies)
+
+    def collect(self) -> None:
+        """Add the model's gradients to the masters': a sum of many parts would lose its small ones in bfloat16."""
+        for parameter, master in self._copies:
+            if parameter.grad is not None:
+                exact = parameter.grad.to(master.dtype)
+                master.grad = exact if master.grad is None else master.grad.add_(exact)
+                parameter.grad = None
+
     def step(self, clip_norm: float, factor: float) -> torch.Tensor:
         """One update at `factor` of the learning rate; returns the gradient's norm before clipping."""
-        for parameter, master in self._copies:
-            master.grad = None if parameter.grad is None else parameter.grad.to(master.dtype)
-            parameter.grad = None
+        self.collect()
         norm = nn.utils.clip_grad_norm_(self.masters, clip_norm, foreach=True)
         for group in self.optimizer.param_groups:
             group.setdefault("peak", group["lr"])

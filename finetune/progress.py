@@ -20,11 +20,11 @@ class Silent:
     def start(self, what: str, total: int, unit: str) -> None:
         """A stretch of `total` units begins."""
 
-    def advance(self, units: int, note: str = "") -> None:
+    def advance(self, units: int) -> None:
         """So many more of them are done."""
 
     def end(self) -> None:
-        """The stretch is over."""
+        """The stretch is over, and the one it interrupted goes on."""
 
 
 class Bars(Silent):
@@ -32,7 +32,8 @@ class Bars(Silent):
 
     def __init__(self) -> None:
         self.live = sys.stderr.isatty()
-        self.prefix, self.bar, self.spoken = "", None, 0.0
+        self.prefix, self.spoken = "", time.monotonic()
+        self.bars: list[tqdm] = []  # a validation within a training: the last is the one that moves
 
     def say(self, text: str) -> None:
         tqdm.write(text, file=sys.stderr)
@@ -43,32 +44,19 @@ class Bars(Silent):
             self.say(f"[{index}/{total}] {name}")
 
     def start(self, what: str, total: int, unit: str) -> None:
-        self.end()
-        label = f"{self.prefix}{what}"
         # the bar keeps the rate and the time left also where it is not drawn
-        self.bar = tqdm(
-            total=total,
-            desc=label,
-            unit=unit,
-            unit_scale=True,
-            leave=False,
-            file=sys.stderr if self.live else _Nowhere(),
-        )
-        self.spoken = time.monotonic()
+        where = sys.stderr if self.live else _Nowhere()
+        label = f"{self.prefix}{what}"
+        self.bars.append(tqdm(total=total, desc=label, unit=unit, unit_scale=True, leave=False, file=where))
 
-    def advance(self, units: int, note: str = "") -> None:
-        if self.bar is None:
-            return
-        self.bar.set_postfix_str(note, refresh=False)
-        self.bar.update(units)
+    def advance(self, units: int) -> None:
+        self.bars[-1].update(units)
         if not self.live and time.monotonic() - self.spoken > 10:
             self.spoken = time.monotonic()
-            self.say(f"  {self.bar}")
+            self.say(f"  {self.bars[-1]}")
 
     def end(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
+        self.bars.pop().close()
 
 
 class _Nowhere:

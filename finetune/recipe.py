@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -40,6 +41,8 @@ class Recipe:
     seed: int = 0  # of the head's first weights, of batches and dropout; the rows are `split.seed`'s
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w+-][\w.+-]*", self.name):
+            raise InputError(f"recipe.name becomes a folder's: letters, digits and . _ + - only, got {self.name!r}")
         for field, contract in _parts().items():
             if not isinstance(getattr(self, field), contract):
                 raise InputError(f"recipe.{field} must be a {contract.__name__}, got {getattr(self, field)!r}")
@@ -79,16 +82,17 @@ class Recipe:
             recipe = _replaced(recipe, path.strip().split("."), text.strip(), path)
         return recipe
 
-    def fingerprint(self, weights_sha256: str, data_sha256: str, dtype: str) -> str:
+    def fingerprint(self, weights: str, data: str, dtype: str) -> str:
         """A hash of everything that changes the number, and of nothing else.
 
-        Where weights and rows come from is not in it, what they are is; nor is how a batch is cut to fit memory.
+        Where weights and rows come from is not in it, what they are is (as hashes of their content); nor is how a
+        batch is cut to fit memory, nor a budget that the method does not use.
         """
-        said = self.to_json()
+        said = replace(self, budget=self.method.budget(self.budget)).to_json()
         for field in ("name", "checkpoint", "data", "precision"):
             del said[field]
         del said["budget"]["micro_batch"]
-        return content_key(FORMAT, json.dumps(said, sort_keys=True), weights_sha256, data_sha256, dtype)
+        return content_key(FORMAT, json.dumps(said, sort_keys=True), weights, data, dtype)
 
 
 def _parts() -> dict[str, type]:
@@ -159,7 +163,10 @@ def _parsed(text: str, kind: Any, where: str) -> Any:
             return None
         return _parsed(text, next(option for option in arguments if option is not type(None)), where)
     if origin is tuple:
-        return tuple(_parsed(item.strip(), arguments[0], where) for item in text.split(",") if item.strip())
+        items = [item.strip() for item in text.split(",") if item.strip()]
+        if arguments[-1] is not Ellipsis and len(items) != len(arguments):
+            raise InputError(f"{where} must be {len(arguments)} values separated by commas, got {text!r}")
+        return tuple(_parsed(item, arguments[0], where) for item in items)
     if origin is typing.Literal:
         if text not in arguments:
             raise one_of(f"value of {where}", text, arguments)

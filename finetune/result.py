@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from finetune.errors import InputError
 from finetune.stats import Estimate
 
 
@@ -34,7 +35,7 @@ class Result:
     saved: str  # folder of what was trained, within the run's
     precision: str
     attention: str
-    weights: Mapping[str, str | None]  # sha256, and the commit if they came from a hub
+    weights: Mapping[str, str | None]  # sha256 of weights, of settings; hub commit
     data: Mapping[str, str]  # sha256, and what was fetched
     environment: Mapping[str, Any]
 
@@ -52,4 +53,9 @@ class Result:
         for name in ("scores", "validation"):
             parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
         parts["labels"] = tuple(parts["labels"])
+        if set(parts) != {field.name for field in fields(Result)}:
+            raise InputError(
+                f"the record of {parts['recipe']['name']} {parts['method']} was written by another version of "
+                "finetune; delete its folder and the run is made again"
+            )
         return Result(**parts)

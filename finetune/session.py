@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,7 @@ class Session:
 
     @property
     def fingerprint(self) -> str:
-        return self.recipe.fingerprint(self.weights.sha256, self.fetched.sha256, str(self.dtype))
+        return self.recipe.fingerprint(self.weights.identity, self.fetched.sha256, str(self.dtype))
 
     def folder(self, out: str | Path) -> RunFolder:
         label = f"{self.recipe.method_name}-seed{self.recipe.seed}-{self.fingerprint[:8]}"
@@ -95,7 +98,7 @@ class Session:
             dtype=self.dtype,
             extraction=Extraction(
                 folder=packaged.cache_dir() / "features",
-                weights=content_key(self.weights.sha256, self.attention),
+                weights=content_key(self.weights.identity, self.attention),
                 accelerator=self.accelerator,
                 dtype=self.dtype,
                 progress=self.progress,
@@ -130,14 +133,15 @@ def open_accelerator() -> Accelerator:
     Raises:
         InputError: the launcher started several processes that would not work together but each on its own.
     """
-    accelerator = Accelerator()
+    # what numbers are computed in is the recipe's to say, not the launcher's
+    accelerator = Accelerator(mixed_precision="no")
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != accelerator.num_processes:
         raise InputError(
             f"WORLD_SIZE is {started} but accelerate sees {accelerator.num_processes} process(es): each would train "
             "alone and overwrite the others. Without a GPU, launch with: ACCELERATE_USE_CPU=true accelerate launch "
             f"--multi_gpu --num_processes {started} --num_machines 1 --mixed_precision no --dynamo_backend no "
-            "--main_process_port 0 …"
+            f"--main_process_port 0 {shlex.join(sys.argv)}"
         )
     return accelerator
 
@@ -154,7 +158,8 @@ def run(
     folder = here.folder(out)
     if folder.result() is None:
         devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):  # the caller's random numbers go on as if nothing had happened
+        holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
+        with holding, torch.random.fork_rng(devices):  # the caller's random numbers go on as if nothing had happened
             _execute(here, folder)
         here.accelerator.wait_for_everyone()
     return Result.from_json(folder.result() or {})
@@ -180,8 +185,9 @@ def _execute(here: Session, folder: RunFolder) -> None:
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds}
     if writes:
         done.masters.unrounded()
-        saved = recipe.method.save(trainee.module, folder.path)
-        result = _result(here, trainee, done, predicted, clock.seconds, memory.bytes, saved)
+        saved = recipe.method.save(trainee.module, material, folder.path)
+        peak = max(memory.bytes, trainee.feature_memory)
+        result = _result(here, trainee, done, predicted, clock.seconds, peak, saved)
         recipe.task.save_encoder(here.splits(), here.weights, saved)
         folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
         folder.write("result.json", result.to_json())
@@ -272,21 +278,33 @@ def _result(
         saved_bytes=size(saved),
         precision=str(here.dtype).removeprefix("torch."),
         attention=here.attention,
-        weights={"sha256": here.weights.sha256, "revision": here.weights.revision},
+        weights={
+            "sha256": here.weights.sha256,
+            "settings": here.weights.settings,
+            "revision": here.weights.revision,
+        },
         data={"sha256": here.fetched.sha256, **here.fetched.source},
         environment=measure.environment(here.accelerator),
     )
 
 
 def load(folder: str | Path, *, progress: Silent | None = None) -> tuple[Session, nn.Module]:
-    """A finished run's predictor, rebuilt from what it saved, and the session it predicts in.
+    """A finished run's session, and its predictor: a module called as `module(**batch.inputs).logits`.
 
     Raises:
-        InputError: the folder holds no finished run.
+        InputError: the folder holds no finished run, or its checkpoint is no longer what it was trained on.
     """
     result = read_json(Path(folder) / "result.json")
     if result is None:
         raise InputError(f"{folder} holds no finished run: there is no result.json")
     recipe = Recipe.from_json(result["recipe"])
+    trained_on = result["weights"]
+    if trained_on["revision"]:  # the commit it was, whatever the branch stands for today
+        recipe = replace(recipe, checkpoint=replace(recipe.checkpoint, revision=trained_on["revision"]))  # pyright: ignore
     here = session(recipe, progress=progress)
+    if here.weights.sha256 != trained_on["sha256"]:
+        raise InputError(
+            f"{folder} was trained on weights with sha256 {trained_on['sha256']}, its checkpoint now has "
+            f"{here.weights.sha256}"
+        )
     return here, recipe.method.restore(here.material(), Path(folder))

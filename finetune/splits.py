@@ -1,7 +1,7 @@
 """Which rows train, which choose, which test: seeded, stratified, nested, and the same for every method and seed.
 
-A row's place is decided by a hash of its id, so it does not move when rows are added, when the file is reordered or
-when another cap is chosen: the rows of a small cap are among those of every larger one.
+A row's place is decided by a hash of its id among those of its class, so it does not move when the file is reordered or
+another cap is chosen: the rows of a small cap are among those of every larger one.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class Split:
             test = self._first(test, self.test_rows)
         for name, part in (("train", train), ("validation", validation), ("test", test)):
             if len(part) == 0:
-                raise InputError(f"the {name} split is empty: {len(rows.train)} rows are too few to divide")
+                raise InputError(
+                    f"the {name} split is empty: {len(rows.train)} rows (or their groups) are too few to divide"
+                )
         return Splits(
             train=train,
             validation=validation,
@@ -98,8 +100,11 @@ def _nested_order(rows: datasets.Dataset, salt: str) -> np.ndarray:
 
 def _whole_groups(groups: Sequence[str], share: float, salt: str) -> np.ndarray:
     names, member, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    order = np.argsort(np.array([_hash(salt, name) for name in names], dtype=np.uint64))
-    taken = order[np.cumsum(sizes[order]) <= share * len(groups)]
+    taken, room = [], share * len(groups)
+    for group in np.argsort(np.array([_hash(salt, name) for name in names], dtype=np.uint64)):
+        if sizes[group] <= room:  # one group too large for the rest leaves it to smaller ones
+            taken.append(group)
+            room -= sizes[group]
     return np.isin(member, taken)
 
 
@@ -108,7 +113,6 @@ def _hash(salt: str, id_: str) -> int:
 
 
 def _repeated(train: datasets.Dataset, test: datasets.Dataset) -> int:
-    if "text" not in train.column_names:
-        return 0
-    known = set(train["text"][:])
-    return sum(text in known for text in test["text"][:])
+    columns = [name for name in ("text", "text_pair") if name in train.column_names]
+    known = set(zip(*(train[name][:] for name in columns), strict=True))
+    return sum(texts in known for texts in zip(*(test[name][:] for name in columns), strict=True))

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import stats
 
+DRAWS = 2000  # resamples of a bootstrap
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -47,8 +49,12 @@ def bootstrap(
         return Estimate(value, None, None, n)
     classes = int(max(targets.max(), outputs.max())) + 1
     cells = np.bincount(targets * classes + outputs, minlength=classes**2)
-    draws = np.random.default_rng(0).multinomial(n, cells / n, size=2000)
-    low, high = np.percentile(of_confusion(draws.reshape(-1, classes, classes)), [2.5, 97.5])
+    rng, at_once = np.random.default_rng(0), max(1, 10**7 // classes**2)  # a thousand classes must fit in memory too
+    scores = [
+        of_confusion(rng.multinomial(n, cells / n, size=min(at_once, DRAWS - start)).reshape(-1, classes, classes))
+        for start in range(0, DRAWS, at_once)
+    ]
+    low, high = np.percentile(np.concatenate(scores), [2.5, 97.5])
     return Estimate(value, float(low), float(high), n)
 
 

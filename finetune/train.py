@@ -64,11 +64,12 @@ def fit(
         validate: a score, higher is better; called after each epoch if the budget has patience.
         record: takes the lines of the learning curve.
     """
-    masters = Masters(optim.groups(module), optim.build)
     wrapped = accelerator.prepare_model(module) if accelerator.num_processes > 1 else module
+    masters = Masters(optim.groups(module), optim.build)  # after every process got the first one's weights
     dtype = next(module.parameters()).dtype
     rank, world = accelerator.process_index, accelerator.num_processes
-    steps = budget.epochs * math.ceil(len(train) / budget.batch_size)
+    per_epoch = math.ceil(len(train) / budget.batch_size)
+    steps = budget.epochs * per_epoch
     step = examples = tokens = epoch = 0
     best = _Best(masters, budget.patience)
     seconds, diverged = 0.0, False
@@ -89,29 +90,26 @@ def fit(
             total = torch.zeros((), device=accelerator.device)
             for number, indices in enumerate(pieces, 1):
                 batch = train.batch(indices).to(accelerator.device, dtype)
-                with accelerator.no_sync(wrapped) if number < len(pieces) else nullcontext():
+                # processes add up their gradients once an update, unless each part must go to the masters
+                waits = number < len(pieces) and not masters.rounded
+                with accelerator.no_sync(wrapped) if waits else nullcontext():
                     part_loss = loss(wrapped(**batch.inputs).logits, batch) * weight
                     part_loss.backward()
+                masters.collect()
                 total += part_loss.detach()
             factor = optim.factor(step, steps)
             norm = masters.step(optim.clip_norm, factor)
             step, examples, tokens = step + 1, examples + len(whole), tokens + int(train.lengths[whole].sum())
             unread.append(total)
             progress.advance(int(train.lengths[whole].sum()))
-            if step % LOG_EVERY == 0 or step == steps:
+            if step % LOG_EVERY == 0 or step == epoch * per_epoch:
                 mean = torch.stack(unread).mean()
                 mean = float(accelerator.reduce(mean, reduction="mean"))  # pyright: ignore[reportArgumentType]
                 unread.clear()
-                record(
-                    {
-                        "step": step,
-                        "epoch": epoch,
-                        "loss": mean,
-                        "gradient_norm": float(norm),
-                        "learning_rate": optim.learning_rate * factor,
-                    }
-                )
+                line = {"loss": mean, "gradient_norm": float(norm), "learning_rate": optim.learning_rate * factor}
                 diverged = not (math.isfinite(mean) and math.isfinite(float(norm)))
+                # JSON has no word for a number that is none
+                record({"step": step, "epoch": epoch} | {k: v if math.isfinite(v) else None for k, v in line.items()})
                 if diverged:
                     break
         seconds += time.perf_counter() - started

@@ -63,6 +63,8 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         (["rum"], "did you mean run?"),
         (["compare", "bert_r8", "--seeds", "0"], "seeds must be at least 1, got 0"),
         (["compare", "bert_r8", "--methods", "full,frzen"], "unknown method 'frzen'; did you mean 'frozen'?"),
+        (["compare", "bert_r8", "--methods", ","], "--methods names no method, got ','"),
+        (["compare", "bert_r8", "--save", "a/b"], "--save takes a name, not a path, got 'a/b'"),
         (["assets", "fetch", "minilm"], "unknown packaged asset 'minilm'; did you mean 'minilm-l6'?"),
         (["assets", "remove"], "needs the names of what to remove"),
     ],
@@ -115,13 +117,14 @@ def test_compare_prints_and_saves_the_table_and_a_second_call_only_reads(
 def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
     capsys: pytest.CaptureFixture[str], mine: Path, tmp_path: Path
 ) -> None:
-    arguments = ["compare", str(mine), "--methods", "last_layers,full", "--seeds", "1", "--out", str(tmp_path / "out")]
+    both = ["last_layers", "full"]
+    arguments = ["compare", str(mine), "--methods", ",".join(both), "--seeds", "1", "--out", str(tmp_path / "out")]
     bad = mine.with_name("bad.py")
     bad.write_text(mine.read_text().replace("rows.csv", "rows.cvs").replace('"mine"', '"bad"'))
     code, out, err = answer(capsys, *arguments[:1], str(bad), *arguments[1:])
     assert code == 2
     assert "finetune: bad full: data file" in err
-    assert len(out.splitlines()) == 4
+    assert [line.split()[:5] for line in out.splitlines()[-2:]] == [["bad", m, "–", "–", "–"] for m in both]
 
 
 def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:

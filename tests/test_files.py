@@ -150,6 +150,21 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         read(Files(train=str(tmp_path)))
 
 
+def test_images_and_rows_are_not_mixed(tmp_path: Path) -> None:
+    csv(tmp_path, GOOD)
+    with pytest.raises(InputError, match="must both be files of rows, or both be folders of images"):
+        Files(train=str(images(tmp_path / "p")), test=str(tmp_path / "rows.csv")).fetch(lambda _: None)
+
+
+def test_a_missing_group_is_named_and_a_missing_second_text_is_empty(tmp_path: Path) -> None:
+    records = [{"text": "a", "other": None, "label": "x", "film": "f"}, {"text": "b", "other": "c", "label": "y"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    data = Files(train=str(tmp_path / "rows.jsonl"), text_pair="other")
+    assert read(data).train["text_pair"][:] == ["", "c"]
+    with pytest.raises(InputError, match=r"column 'film' is empty in 1 rows \(rows 2\)"):
+        read(Files(train=str(tmp_path / "rows.jsonl"), group="film"))
+
+
 def test_a_folder_without_class_folders_says_what_is_expected(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "loose.png")
     with pytest.raises(InputError, match="holds no images in sub-folders; expected .*/<class>/<image>.png"):

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from torch import nn
 
-from finetune import LoRA, Recipe, axes, evaluate, methods
+from finetune import Budget, LoRA, Recipe, axes, evaluate, methods
 from finetune.anatomy import ANATOMY
 from finetune.methods import Method, Trainee
 from finetune.outputs import read_lines
+from finetune.precision import Format
 from finetune.session import load, run, session
+from finetune.train import fit
 
 METHODS = sorted(axes.names(methods))
 MATRIX = [(method, family) for method in METHODS for family in tiny.CONFIGS]
@@ -35,11 +36,12 @@ def test_there_are_methods_to_hold_to_the_contract() -> None:
     assert {"frozen", "lora", "full", "last_layers"} <= set(METHODS)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("method", "family"), MATRIX)
 def test_only_what_requires_a_gradient_moves_and_all_of_it_does(
-    toy: Callable[[str], Recipe], method: str, family: str
+    toy: Callable[[str], Recipe], method: str, family: str, precision: Format
 ) -> None:
-    trainee, recipe = prepared(replace(toy(family), method=make(method)))
+    trainee, recipe = prepared(replace(toy(family), method=make(method), precision=precision))
     before = {name: tensor.detach().clone() for name, tensor in trainee.module.named_parameters()}
     train(trainee, recipe)
     moved = {name for name, tensor in trainee.module.named_parameters() if not torch.equal(tensor, before[name])}
@@ -104,11 +106,18 @@ def test_what_is_saved_and_loaded_predicts_equal_logits(
 
 
 def train(trainee: Trainee, recipe: Recipe) -> None:
-    optimizer = recipe.method.optim.build(recipe.method.optim.groups(trainee.module))
-    trainee.module.train()
-    for start in range(0, 48, 8):
-        batch = trainee.examples["train"].batch(np.arange(start, start + 8))
-        loss: torch.Tensor = nn.functional.cross_entropy(trainee.module(**batch.inputs).logits, batch.targets)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    here = session(recipe)
+    fit(
+        trainee.module,
+        trainee.examples["train"],
+        loss=recipe.task.loss,
+        units=recipe.task.units(trainee.examples["train"]),
+        training=recipe.method.training(trainee.module),
+        optim=recipe.method.optim,
+        budget=Budget(epochs=2, batch_size=8),
+        seed=0,
+        accelerator=here.accelerator,
+        validate=lambda: 0.0,
+        record=lambda _: None,
+        progress=here.progress,
+    )

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from finetune import Frozen, Full, InputError, LoRA, Recipe, evaluate, outputs, precision, run
+from finetune import Frozen, Full, InputError, LastLayers, Local, LoRA, Recipe, evaluate, outputs, precision, run
 from finetune.session import load, session
 
 CPU = torch.device("cpu")
@@ -59,5 +59,12 @@ def test_what_is_saved_is_the_float32_master(toy: Callable[[str], Recipe], tmp_p
     run(recipe, out=tmp_path)
     saved = load_file(session(recipe).folder(tmp_path).path / "model" / "model.safetensors")
     assert {tensor.dtype for tensor in saved.values()} == {torch.float32}
+    partial = replace(recipe, method=LastLayers(layers=1))
+    run(partial, out=tmp_path)
+    left = session(partial).folder(tmp_path).path / "model" / "model.safetensors"
+    assert isinstance(partial.checkpoint, Local)
+    base = load_file(Path(partial.checkpoint.folder) / "model.safetensors")
+    frozen = "encoder.layer.0.output.dense.weight"
+    assert torch.equal(load_file(left)[f"bert.{frozen}"], base[frozen])  # not its rounded copy
     weight = saved["classifier.weight"]
     assert not torch.equal(weight, weight.to(torch.bfloat16).float())

@@ -34,7 +34,7 @@ from finetune import (
 )
 from finetune.evaluate import _in_order
 from finetune.progress import Silent
-from finetune.session import session
+from finetune.session import load, session
 
 
 def folder(recipe: Recipe, out: Path) -> Path:
@@ -120,9 +120,9 @@ def test_frozen_features_are_the_same_in_any_batch(
     material = here.material()
     taken = []
     for tokens in (16, 4096):
-        monkeypatch.setattr(features, "TOKENS", tokens)
+        monkeypatch.setattr(features, "tokens_per_pass", lambda _, tokens=tokens: tokens)
         extraction = replace(material.extraction, folder=material.extraction.folder / str(tokens))
-        found, _, _ = extraction(lambda: material.build(material.weights)[0], material.examples, "mean")
+        found, _ = extraction(lambda: material.build(material.weights)[0], material.examples, "mean")
         taken.append(found["train"].batch(np.arange(54)).inputs["features"])
     torch.testing.assert_close(*taken, rtol=0, atol=1e-5)
 
@@ -141,6 +141,72 @@ def test_an_image_is_as_long_as_the_model_sees_it(toy: Callable[[str], Recipe], 
     model = here.material().build(here.weights)[0]
     hidden = model(**batch.inputs, output_hidden_states=True).hidden_states[-1]
     assert hidden.shape[1] == train.lengths[0]
+
+
+def test_a_frozen_run_is_the_same_whether_its_features_were_cached_or_not(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = replace(toy("bert"), method=Frozen(epochs=3))
+    cold = run(recipe, out=tmp_path / "cold")
+    warm = run(recipe, out=tmp_path / "warm")
+    left = [(folder(recipe, tmp_path / name) / "predictions.jsonl").read_text() for name in ("cold", "warm")]
+    assert left[0] == left[1]
+    assert cold.seconds["features"] == warm.seconds["features"]
+    assert warm.peak_memory_bytes >= features._read(next(iter(features_of(recipe))), "mean")[1].peak_memory_bytes  # pyright: ignore
+
+
+def features_of(recipe: Recipe) -> list[Path]:
+    return sorted(session(recipe).material().extraction.folder.glob("*.safetensors"))
+
+
+def test_damaged_features_are_taken_again(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = replace(toy("bert"), method=Frozen(epochs=3))
+    first = run(recipe, out=tmp_path / "first")
+    for path in features_of(recipe):
+        path.write_bytes(path.read_bytes()[:50])
+    assert run(recipe, out=tmp_path / "second").scores == first.scores
+
+
+@pytest.mark.parametrize(("file", "field"), [("config.json", "layer_norm_eps"), ("tokenizer.json", "version")])
+def test_the_same_weights_with_other_settings_are_another_run(
+    toy: Callable[[str], Recipe], checkpoint: Callable[[str], Path], tmp_path: Path, file: str, field: str
+) -> None:
+    local = broken(checkpoint("bert"), tmp_path / "c", lambda _: None)
+    recipe = replace(toy("bert"), checkpoint=local)
+    before = session(recipe).fingerprint
+    path = Path(local.folder) / file
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps(stored | {field: 0.5 if field == "layer_norm_eps" else "1.1"}))
+    assert session(recipe).fingerprint != before
+
+
+def test_a_run_is_not_loaded_onto_other_weights(
+    toy: Callable[[str], Recipe], checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    local = broken(checkpoint("bert"), tmp_path / "c", lambda _: None)
+    recipe = replace(toy("bert"), checkpoint=local, method=LoRA())
+    run(recipe, out=tmp_path)
+    left = folder(recipe, tmp_path)
+    weights = Path(local.folder) / "model.safetensors"
+    tensors = load_file(weights)
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, weights, metadata={"format": "pt"})
+    with pytest.raises(InputError, match="was trained on weights with sha256 .*, its checkpoint now has"):
+        load(left)
+
+
+def test_a_run_that_another_process_computes_is_refused(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    held = session(toy("bert")).folder(tmp_path)
+    with held.lock(), pytest.raises(InputError, match="another process is computing .*wait for it"):
+        run(toy("bert"), out=tmp_path)
+    assert run(toy("bert"), out=tmp_path).status == "done"
+
+
+def test_a_record_of_another_version_is_named(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    run(toy("bert"), out=tmp_path)
+    path = folder(toy("bert"), tmp_path) / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"more": 1}))
+    with pytest.raises(InputError, match="was written by another version of finetune; delete its folder"):
+        run(toy("bert"), out=tmp_path)
 
 
 def test_texts_longer_than_the_model_are_cut_and_counted(toy: Callable[[str], Recipe], tmp_path: Path) -> None:

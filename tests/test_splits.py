@@ -63,6 +63,15 @@ def test_rows_of_one_group_are_never_on_two_sides() -> None:
     assert 150 <= len(cut.test) <= 200
 
 
+def test_one_group_too_large_for_a_split_leaves_it_to_smaller_ones() -> None:
+    films = ["long"] * 400 + [f"film{n // 5}" for n in range(200)]
+    columns = {"id": [f"r{n}" for n in range(600)], "text": ["t"] * 600, "label": ["common"] * 600, "group": films}
+    for seed in range(8):
+        cut = Split(seed=seed).cut(Rows(train=to_rows(columns, LABELS), test=None, labels=LABELS))
+        assert 0 < len(cut.validation) <= 60
+        assert "long" in cut.train["group"]
+
+
 def test_an_official_test_set_is_used_whole_and_its_repeats_of_train_are_counted() -> None:
     cut = Split().cut(rows(test=40))
     assert len(cut.test) == 40

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from finetune import AdamW, Budget, Full, LoRA, Recipe
+from finetune import AdamW, Budget, Full, LoRA, Recipe, outputs
 from finetune.optim import AdamW as Optim
 from finetune.outputs import read_lines
 from finetune.precision import Masters
@@ -31,6 +30,15 @@ def without_dropout(recipe: Recipe) -> Recipe:
 
 def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
     return max(float((one[name] - other[name]).detach().abs().max()) for name in one)
+
+
+def test_two_hundred_micro_batches_lose_no_gradient_in_bfloat16() -> None:
+    module = torch.nn.Linear(1, 1, bias=False, dtype=torch.bfloat16)
+    masters = Masters(Optim(learning_rate=1e-4).groups(module), Optim(learning_rate=1e-4).build)
+    for _ in range(1000):
+        module.weight.grad = torch.ones_like(module.weight)
+        masters.collect()
+    assert masters.masters[0].grad == 1000.0  # bfloat16 alone stops counting at 256
 
 
 @pytest.mark.parametrize("micro", [1, 4, 5])
@@ -84,10 +92,15 @@ def test_patience_stops_early_and_keeps_the_best_epoch(toy: Callable[[str], Reci
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_run_that_diverges_says_so_and_has_no_score(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
     recipe = replace(toy("bert"), method=Full(optim=AdamW(learning_rate=1e30)), budget=Budget(epochs=20, batch_size=4))
-    result = run(recipe, out=tmp_path)
-    assert result.status == "diverged"
-    assert result.scores == {}
-    json.loads((session(recipe).folder(tmp_path).path / "result.json").read_text())
+    for budget in (recipe.budget, Budget(epochs=20, batch_size=54, patience=2)):  # a step an epoch: stops before ten
+        diverged = replace(recipe, budget=budget)
+        result = run(diverged, out=tmp_path)
+        assert result.status == "diverged"
+        assert result.scores == {}
+        folder = session(diverged).folder(tmp_path).path
+        for name in ("result.json", "curve.jsonl"):
+            assert "NaN" not in (folder / name).read_text()
+        assert outputs.read_lines(folder / "curve.jsonl")[-1]["loss"] is None
 
 
 def test_the_schedule_rises_over_the_warm_up_and_ends_near_zero() -> None:

@@ -47,7 +47,9 @@ class Files(Data):
                     one_of("file", path.name, [p.name for p in path.parent.glob("*")]) if path.parent.is_dir() else ""
                 )
                 raise InputError(f"data file {str(path)!r} does not exist; {near}".rstrip("; "))
-        sums = [_folder_sum(path) if path.is_dir() else _file_sum(path) for path in parts]
+        if len({path.is_dir() for path in parts}) > 1:
+            raise InputError("data.train and data.test must both be files of rows, or both be folders of images")
+        sums = [_folder_sum(path) if path.is_dir() else file_sha256(path) for path in parts]
         columns = (self.text, self.text_pair, self.label, self.id, self.group)
         files: dict[str, str] = dict(zip(("train", "test"), map(str, parts), strict=False))
         return Fetched(path=parts[0], sha256=content_key(*sums, columns), source=files)
@@ -81,12 +83,13 @@ class Files(Data):
                     f"{path} has no column for data.{name}: {one_of('column', column, table.column_names)}"
                 )
             columns[name] = [None if value is None else str(value) for value in table[column][:]]
-        for name in ("text", "label"):
+        for name in columns:
             empty = [number for number, value in enumerate(columns[name], 1) if value in (None, "")]
-            if empty and (name == "label" or len(empty) == len(table)):
+            if name in ("text", "text_pair") and len(empty) < len(table):  # an empty text is one, a whole column is not
+                columns[name] = [value or "" for value in columns[name]]
+            elif empty:
                 shown = ", ".join(map(str, empty[:5])) + (" …" if len(empty) > 5 else "")
                 raise InputError(f"{path}: column {wanted[name]!r} is empty in {len(empty)} rows (rows {shown})")
-        columns["text"] = [value or "" for value in columns["text"]]
         if "id" in columns:
             _check_unique(columns["id"], path, wanted["id"] or "")
         else:
@@ -120,7 +123,7 @@ def _read(path: Path) -> datasets.Dataset:
     reader = READERS[path.suffix.lower()]
     options = _as_text(path, "\t" if path.suffix.lower() == ".tsv" else ",") if reader == "csv" else {}
     cache = (
-        packaged.cache_dir() / "tables" / _file_sum(path)
+        packaged.cache_dir() / "tables" / file_sha256(path)
     )  # by content: the reader's own cache goes by time and size
     try:
         table = datasets.load_dataset(reader, data_files=str(path), split="train", cache_dir=str(cache), **options)
@@ -189,10 +192,6 @@ def _check_readable(paths: Sequence[Path], checked: Path) -> None:
             raise InputError(f"{path} is not a readable image: {' '.join(str(error).split())}") from error
     checked.parent.mkdir(parents=True, exist_ok=True)
     checked.touch()
-
-
-def _file_sum(path: Path) -> str:
-    return file_sha256(path)
 
 
 def _folder_sum(folder: Path) -> str:

@@ -41,7 +41,8 @@ class Trainee:
     module: nn.Module
     examples: Mapping[str, Examples]
     parameters: int  # of the whole predictor, frozen backbone included
-    feature_seconds: float = 0.0  # what the features cost that the examples are, now or when they were first made
+    feature_seconds: float = 0.0  # what the features cost that the examples are, now or when they were first taken
+    feature_memory: int = 0  # bytes, likewise
 
 
 class Method(ABC):
@@ -53,12 +54,14 @@ class Method(ABC):
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> nn.Module:
         """The model with exactly the parameters that may move requiring a gradient."""
 
-    def save(self, module: nn.Module, folder: Path) -> Path:
+    def save(self, module: nn.Module, material: Material, folder: Path) -> Path:
         """Write what was trained, in the format its users load it by; returns the folder made for it.
 
         Unless a method knows better that is a whole model, for `AutoModelFor….from_pretrained` and `pipeline`.
         """
         assert isinstance(module, PreTrainedModel)
+        if any(parameter.dtype != torch.float32 for parameter in module.parameters()):
+            module = _with_trained(material.build(material.weights)[0], module)
         with quiet():
             module.save_pretrained(folder / "model")
         return folder / "model"
@@ -81,6 +84,15 @@ class Method(ABC):
     def training(self, module: nn.Module) -> Iterable[nn.Module]:
         """The modules in training mode during an update; the others are in eval mode: frozen means no dropout."""
         return wholly_trained(module)
+
+
+def _with_trained(exact: PreTrainedModel, module: PreTrainedModel) -> PreTrainedModel:
+    """The checkpoint in full precision with the trained tensors put in: frozen ones were only rounded to compute."""
+    trained = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
+    for name, parameter in exact.named_parameters():
+        if name in trained:
+            parameter.data = trained[name].data
+    return exact
 
 
 def freeze(model: nn.Module, but: Iterable[str] = ()) -> None:

@@ -52,16 +52,21 @@ class Frozen(Method):
         return replace(budget, epochs=self.epochs, batch_size=self.batch_size)
 
     def trainee(self, material: Material) -> Trainee:
-        features, parameters, seconds = material.extraction(
+        features, facts = material.extraction(
             lambda: material.build(material.weights)[0], material.examples, self.pooling
         )
         train = features["train"]
         # the head is small: it is trained in float32, whatever the device is fast in
         head = Head(train.batch(np.arange(len(train))).inputs["features"], len(material.labels)).to(material.device)
-        count = parameters + sum(parameter.numel() for parameter in head.parameters())
-        return Trainee(module=head, examples=features, parameters=count, feature_seconds=seconds)
+        return Trainee(
+            module=head,
+            examples=features,
+            parameters=facts.parameters + sum(parameter.numel() for parameter in head.parameters()),
+            feature_seconds=facts.seconds,
+            feature_memory=facts.peak_memory_bytes,
+        )
 
-    def save(self, module: nn.Module, folder: Path) -> Path:
+    def save(self, module: nn.Module, material: Material, folder: Path) -> Path:
         (folder / "head").mkdir(exist_ok=True)
         save_file(module.state_dict(), folder / "head" / "head.safetensors")
         return folder / "head"

@@ -1,4 +1,4 @@
-"""LoRA: low-rank updates beside frozen weights (Hu et al. 2021, arXiv 2106.09685)."""
+"""LoRA: low-rank updates beside frozen weights (Hu and others 2021, arXiv 2106.09685)."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class LoRA(Method):
             target_modules=body.pattern(self.targets),
             modules_to_save=list(head),
             fan_in_fan_out=body.transposed,
+            revision=model.config._commit_hash,
         )
         with _without_deprecations():
             return get_peft_model(model, config, autocast_adapter_dtype=False)
@@ -59,13 +60,16 @@ class LoRA(Method):
         adapters = [child for name, child in module.named_modules() if name.endswith("lora_dropout")]
         return [*wholly_trained(module), *adapters]
 
-    def save(self, module: nn.Module, folder: Path) -> Path:
-        module.save_pretrained(folder / "adapter")  # pyright: ignore[reportCallIssue]
+    def save(self, module: nn.Module, material: Material, folder: Path) -> Path:
+        # told to save no embeddings, or peft asks the hub whether they have changed
+        module.save_pretrained(folder / "adapter", save_embedding_layers=False)  # pyright: ignore[reportCallIssue]
         return folder / "adapter"
 
     def restore(self, material: Material, folder: Path) -> nn.Module:
         from peft import PeftModel
 
+        if not (folder / "adapter" / "adapter_model.safetensors").is_file():  # peft would read a pickle instead
+            raise InputError(f"{folder} holds no adapter/adapter_model.safetensors")
         model, _ = material.build(material.weights)
         with _without_deprecations():
             module = PeftModel.from_pretrained(model, str(folder / "adapter"), autocast_adapter_dtype=False)

@@ -71,13 +71,18 @@ FORMATS = {
 }
 
 
-def table(results: Iterable[Result]) -> Table:
-    """A row for each group of runs that differ in nothing but the seed, in the order of their first run."""
+def table(results: Iterable[Result], failed: Iterable[tuple[str, str]] = ()) -> Table:
+    """A row for each group of runs that differ in nothing but the seed, in the order of their first run.
+
+    Args:
+        failed: recipe and method of runs that came to no result; each pair is a row of dashes.
+    """
     groups: dict[str, list[Result]] = {}
     for result in results:
         settings = {name: value for name, value in result.recipe.items() if name != "seed"}
         groups.setdefault(json.dumps(settings, sort_keys=True), []).append(result)
-    return Table(HEADER, tuple(_row(group) for group in groups.values()))
+    missing = [(*pair, *[MISSING] * (len(HEADER) - 2)) for pair in dict.fromkeys(failed)]
+    return Table(HEADER, (*(_row(group) for group in groups.values()), *missing))
 
 
 def _row(group: Sequence[Result]) -> tuple[str, ...]:

@@ -38,10 +38,11 @@ class Classification(Task):
 
     def encode(self, rows: datasets.Dataset, weights: Weights, key: str) -> Examples:
         config = load_config(weights)
+        body = of_architecture(config.model_type)  # first: of others nothing is known, not even the names below
         if "image" in rows.column_names:
             processor = load_image_processor(weights)
             pixels = side(processor, self.image_size)
-            if pixels != config.image_size and not of_architecture(config.model_type).any_size:
+            if pixels != config.image_size and not body.any_size:
                 raise InputError(
                     f"task.image_size must be {config.image_size} for this {config.model_type}, got {pixels}"
                 )
