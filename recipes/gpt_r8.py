@@ -20,8 +20,8 @@ recipe = Recipe(
     method=Frozen(),
     budget=Budget(epochs=1, batch_size=16),
 )
-lora = replace(recipe, method=LoRA(optim=AdamW(learning_rate=5e-4)))
-full = replace(recipe, method=Full(optim=AdamW(learning_rate=3e-5)))
+lora = replace(recipe, method=LoRA(optim=AdamW(learning_rate=2e-3)))
+full = replace(recipe, method=Full(optim=AdamW(learning_rate=1e-4)))
 
 if __name__ == "__main__":
     from finetune.cli import launch

@@ -18,7 +18,7 @@ recipe = Recipe(
     budget=Budget(epochs=3, batch_size=32),
 )
 lora = replace(recipe, method=LoRA(optim=AdamW(learning_rate=1e-3)))
-full = replace(recipe, method=Full(optim=AdamW(learning_rate=1e-4)))
+full = replace(recipe, method=Full(optim=AdamW(learning_rate=2e-5)))
 
 if __name__ == "__main__":
     from finetune.cli import launch
