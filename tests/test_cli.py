@@ -110,7 +110,7 @@ def test_compare_prints_and_saves_the_table_and_a_second_call_only_reads(
     assert [line.split()[:2] for line in out.splitlines()[2:]] == [["mine", m] for m in ("frozen", "lora", "full")]
     assert "[6/6] mine full seed 1" in err
     assert {path.suffix for path in (tmp_path / "out" / "tables").iterdir()} == {".md", ".csv", ".tex", ".json"}
-    monkeypatch.setattr("finetune.session._execute", lambda *_: pytest.fail("it ran again"))
+    monkeypatch.setattr("finetune.execute._execute", lambda *_: pytest.fail("it ran again"))
     assert answer(capsys, *arguments)[1] == out
 
 
@@ -123,7 +123,7 @@ def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
     bad.write_text(mine.read_text().replace("rows.csv", "rows.cvs").replace('"mine"', '"bad"'))
     code, out, err = answer(capsys, *arguments[:1], str(bad), *arguments[1:])
     assert code == 2
-    assert "finetune: bad full: data file" in err
+    assert "finetune: bad full seed 0: data file" in err
     assert [line.split()[:5] for line in out.splitlines()[-2:]] == [["bad", m, "–", "–", "–"] for m in both]
 
 

@@ -12,13 +12,14 @@ from PIL import Image
 
 from finetune import Files, InputError
 from finetune.data import Rows
+from finetune.progress import Silent
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 GOOD = "text,label\ngood film,fresh\nbad film,rotten\n"
 
 
 def read(data: Files) -> Rows:
-    return data.load(data.fetch(lambda _: None))
+    return data.load(data.fetch(Silent()))
 
 
 def csv(folder: Path, content: str | bytes, name: str = "rows.csv") -> Files:
@@ -63,12 +64,12 @@ def test_a_file_edited_at_the_same_size_and_time_is_read_anew(tmp_path: Path) ->
 
     first = csv(tmp_path, GOOD)
     stamp = (tmp_path / "rows.csv").stat()
-    sums = [first.fetch(lambda _: None).sha256]
+    sums = [first.fetch(Silent()).sha256]
     read(first)
     second = csv(tmp_path, GOOD.replace("good", "fine"))
     os.utime(tmp_path / "rows.csv", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert read(second).train["text"][0] == "fine film"
-    assert second.fetch(lambda _: None).sha256 not in sums
+    assert second.fetch(Silent()).sha256 not in sums
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_a_truncated_json_and_garbage_parquet_are_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path: Path) -> None:
     csv(tmp_path, GOOD)
     with pytest.raises(InputError, match=r"rows\.cvs' does not exist; .*did you mean 'rows\.csv'\?"):
-        Files(train=str(tmp_path / "rows.cvs")).fetch(lambda _: None)
+        Files(train=str(tmp_path / "rows.cvs")).fetch(Silent())
 
 
 def test_a_test_label_that_no_training_row_has_is_named_with_its_row(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 def test_images_and_rows_are_not_mixed(tmp_path: Path) -> None:
     csv(tmp_path, GOOD)
     with pytest.raises(InputError, match="must both be files of rows, or both be folders of images"):
-        Files(train=str(images(tmp_path / "p")), test=str(tmp_path / "rows.csv")).fetch(lambda _: None)
+        Files(train=str(images(tmp_path / "p")), test=str(tmp_path / "rows.csv")).fetch(Silent())
 
 
 def test_a_missing_group_is_named_and_a_missing_second_text_is_empty(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hub_server import HubServer
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.utils import close_session
 from PIL import Image
+from told import Forbidden, Told
 
 import recipes
 from finetune import assets, hub, packaged
@@ -27,13 +28,11 @@ from finetune.cli import main
 from finetune.data.hub_dataset import HubDataset
 from finetune.data.toy import WORDS
 from finetune.errors import InputError
+from finetune.progress import Silent
 
 ROOT = Path(__file__).parents[1]
 MODEL, GLUE = "someone/model", "someone/glue"
 SST = HubDataset(id=GLUE, config="sst", files=("sst/*",), test="validation", text="sentence")
-
-
-def say(_: str) -> None: ...
 
 
 def connect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -107,17 +106,17 @@ def glue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_model_is_downloaded_and_the_commit_recorded_is_the_branchs(server: HubServer, model: Path) -> None:
     commit = server.publish("model", MODEL, model)
-    told: list[str] = []
-    weights = Hub(MODEL).fetch(told.append)
+    told = Told()
+    weights = Hub(MODEL).fetch(told)
     assert weights.revision == commit
     assert weights.reference == MODEL
     assert (weights.folder / "model.safetensors").read_text() == "one"
-    assert told == [f"fetching model {MODEL} at {commit[:12]} from {server.url}"]
+    assert told.lines == [f"fetching model {MODEL} at {commit[:12]} from {server.url}"]
 
 
 def test_a_pickle_is_never_downloaded(server: HubServer, model: Path) -> None:
     server.publish("model", MODEL, model)
-    Hub(MODEL).fetch(say)
+    Hub(MODEL).fetch(Silent())
     assert server.downloaded() == ["config.json", "model.safetensors"]
 
 
@@ -125,7 +124,7 @@ def test_a_model_that_is_only_a_pickle_is_refused(server: HubServer, model: Path
     (model / "model.safetensors").unlink()
     server.publish("model", MODEL, model)
     with pytest.raises(InputError, match=r"holds no model.safetensors; only safetensors are read, never pickles"):
-        Hub(MODEL).fetch(say)
+        Hub(MODEL).fetch(Silent())
     assert server.downloaded() == ["config.json"]
 
 
@@ -134,37 +133,37 @@ def test_an_index_that_points_outside_its_folder_is_refused(server: HubServer, m
     write(model, model__safetensors__index__json=json.dumps({"weight_map": {"a": "../../secret.safetensors"}}))
     server.publish("model", MODEL, model)
     with pytest.raises(InputError, match=r"index.json names '../../secret.safetensors', which is outside"):
-        Hub(MODEL).fetch(say)
+        Hub(MODEL).fetch(Silent())
 
 
 def test_a_branch_that_moved_is_followed_and_a_tag_is_kept(server: HubServer, model: Path, tmp_path: Path) -> None:
     first = server.publish("model", MODEL, model, "v1")
     second = server.publish("model", MODEL, write(tmp_path / "new", config__json="{}", model__safetensors="two"))
-    moved, kept = Hub(MODEL).fetch(say), Hub(MODEL, revision="v1").fetch(say)
+    moved, kept = Hub(MODEL).fetch(Silent()), Hub(MODEL, revision="v1").fetch(Silent())
     assert (moved.revision, kept.revision) == (second, first)
     assert moved.sha256 != kept.sha256
 
 
 def test_a_full_commit_hash_in_the_cache_makes_no_request(server: HubServer, model: Path) -> None:
     commit = server.publish("model", MODEL, model)
-    first = Hub(MODEL, revision=commit).fetch(say)
+    first = Hub(MODEL, revision=commit).fetch(Silent())
     server.requests.clear()
-    assert Hub(MODEL, revision=commit).fetch(pytest.fail) == first
+    assert Hub(MODEL, revision=commit).fetch(Forbidden()) == first
     assert server.requests == []
 
 
 def test_what_another_program_began_to_download_is_completed(server: HubServer, model: Path) -> None:
     commit = server.publish("model", MODEL, model)
     hf_hub_download(MODEL, "config.json", revision=commit)
-    assert hub.snapshot(MODEL, "model", commit, ["*.json", "*.safetensors"], say)[1] == commit
+    assert hub.snapshot(MODEL, "model", commit, ["*.json", "*.safetensors"], Silent())[1] == commit
     assert server.downloaded() == ["config.json", "model.safetensors"]
 
 
 def test_an_old_name_leads_to_the_new_one(server: HubServer, model: Path) -> None:
     commit = server.publish("model", "openai-community/gpt2", model)
     server.renamed["gpt2"] = "openai-community/gpt2"
-    assert Hub("gpt2").fetch(say).revision == commit
-    assert Hub("openai-community/gpt2").fetch(say).revision == commit
+    assert Hub("gpt2").fetch(Silent()).revision == commit
+    assert Hub("openai-community/gpt2").fetch(Silent()).revision == commit
 
 
 @pytest.mark.parametrize("revision", [None, "v1", "hash"])
@@ -173,38 +172,38 @@ def test_the_second_fetch_works_with_the_hub_gone(
 ) -> None:
     commit = server.publish("model", MODEL, model, revision if revision == "v1" else "main")
     checkpoint = Hub(MODEL, revision=commit if revision == "hash" else revision)
-    first = checkpoint.fetch(say)
+    first = checkpoint.fetch(Silent())
     gone(monkeypatch)
-    assert checkpoint.fetch(pytest.fail) == first
+    assert checkpoint.fetch(Forbidden()) == first
 
 
 def test_offline_mode_uses_what_is_cached_and_refuses_the_rest(
     server: HubServer, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.publish("model", MODEL, model)
-    first = Hub(MODEL).fetch(say)
+    first = Hub(MODEL).fetch(Silent())
     server.requests.clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert Hub(MODEL).fetch(pytest.fail) == first
+    assert Hub(MODEL).fetch(Forbidden()) == first
     with pytest.raises(InputError, match=r"model 'someone/other' is not in the cache and .*HF_HUB_OFFLINE"):
-        Hub("someone/other").fetch(say)
+        Hub("someone/other").fetch(Silent())
     assert server.requests == []
 
 
 def test_a_hub_that_is_out_of_order_is_like_one_that_is_gone(server: HubServer, model: Path) -> None:
     server.publish("model", MODEL, model)
-    first = Hub(MODEL).fetch(say)
+    first = Hub(MODEL).fetch(Silent())
     server.down = True
-    assert Hub(MODEL).fetch(pytest.fail) == first
+    assert Hub(MODEL).fetch(Forbidden()) == first
     with pytest.raises(InputError, match=r"'someone/other' is not in the cache and .* does not answer \(.*503"):
-        Hub("someone/other").fetch(say)
+        Hub("someone/other").fetch(Silent())
 
 
 def refused_within_two_seconds(url: str) -> None:
     for ask in (
-        lambda: Hub(MODEL).fetch(say),
-        lambda: Hub(MODEL, revision="0" * 40).fetch(say),
-        lambda: SST.fetch(say),
+        lambda: Hub(MODEL).fetch(Silent()),
+        lambda: Hub(MODEL, revision="0" * 40).fetch(Silent()),
+        lambda: SST.fetch(Silent()),
     ):
         started = time.monotonic()
         with pytest.raises(InputError) as caught:
@@ -244,33 +243,33 @@ def test_a_name_with_several_dead_addresses_is_told_within_two_seconds(
         connect(monkeypatch, "http://hub.example")
         started = time.monotonic()
         with pytest.raises(InputError, match=r"http://hub.example does not answer \(TimeoutError\)"):
-            Hub(MODEL).fetch(say)
+            Hub(MODEL).fetch(Silent())
         assert time.monotonic() - started < 2
 
 
 def test_an_unknown_repository_and_an_unknown_revision_are_told_apart(server: HubServer, model: Path) -> None:
     server.publish("model", MODEL, model)
     with pytest.raises(InputError, match=r"^there is no model 'someone/modle' on http://127.* or it is private$"):
-        Hub("someone/modle").fetch(say)
+        Hub("someone/modle").fetch(Silent())
     with pytest.raises(InputError, match=r"^there is no dataset 'someone/model' on "):
-        HubDataset(id=MODEL).fetch(say)
+        HubDataset(id=MODEL).fetch(Silent())
     for revision in ("v9", "0" * 40):
         with pytest.raises(InputError, match=f"^model 'someone/model' has no revision '{revision}'$"):
-            Hub(MODEL, revision=revision).fetch(say)
+            Hub(MODEL, revision=revision).fetch(Silent())
 
 
 def test_a_gated_repository_tells_what_to_do(server: HubServer, model: Path) -> None:
     server.publish("model", MODEL, model)
     server.repositories["model", MODEL].gated = True
     with pytest.raises(InputError, match=r"^model 'someone/model' is gated: accept its terms on the hub"):
-        Hub(MODEL).fetch(say)
+        Hub(MODEL).fetch(Silent())
 
 
 @pytest.mark.usefixtures("server")
 def test_an_id_that_cannot_be_one_is_told_in_a_line() -> None:
     for id_ in ("a/b/c", "../up", "", "two words"):
         with pytest.raises(InputError, match=r"^model .* cannot be asked for at http://127"):
-            Hub(id_).fetch(say)
+            Hub(id_).fetch(Silent())
 
 
 def test_a_cache_that_cannot_be_written_names_its_variable(
@@ -279,12 +278,12 @@ def test_a_cache_that_cannot_be_written_names_its_variable(
     server.publish("model", MODEL, model)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(model / "config.json"))
     with pytest.raises(InputError, match=r"cannot be kept in .*config.json.*; set HF_HOME"):
-        Hub(MODEL).fetch(say)
+        Hub(MODEL).fetch(Silent())
 
 
 def test_a_config_is_loaded_without_the_files_of_the_others(server: HubServer, glue: Path) -> None:
     commit = server.publish("dataset", GLUE, glue)
-    fetched = SST.fetch(say)
+    fetched = SST.fetch(Silent())
     assert fetched.source == {"dataset": GLUE, "revision": commit}
     parts = ("test", "train", "validation")
     assert server.downloaded() == ["README.md", *(f"sst/{part}-00000-of-00001.parquet" for part in parts)]
@@ -305,16 +304,16 @@ def test_what_another_recipe_put_into_the_folder_is_not_read(server: HubServer, 
         )
     server.publish("dataset", GLUE, plain)
     data = HubDataset(id=GLUE, files=("train-0*", "train-1*"), test=None)
-    alone = data.load(data.fetch(say))
-    HubDataset(id=GLUE).fetch(say)
-    again = data.load(data.fetch(say))
+    alone = data.load(data.fetch(Silent()))
+    HubDataset(id=GLUE).fetch(Silent())
+    again = data.load(data.fetch(Silent()))
     assert alone.train["text"][:] == again.train["text"][:] == ["0 a", "0 b", "1 a", "1 b"]
 
 
 def test_a_pin_and_the_branch_it_was_are_the_same_data(server: HubServer, glue: Path) -> None:
     commit = server.publish("dataset", GLUE, glue)
-    assert SST.fetch(say).sha256 == replace(SST, revision=commit).fetch(say).sha256
-    assert SST.fetch(say).sha256 != replace(SST, test="test").fetch(say).sha256
+    assert SST.fetch(Silent()).sha256 == replace(SST, revision=commit).fetch(Silent()).sha256
+    assert SST.fetch(Silent()).sha256 != replace(SST, test="test").fetch(Silent()).sha256
 
 
 @pytest.mark.parametrize(
@@ -335,7 +334,7 @@ def test_a_field_that_cannot_be_names_what_would_be_right(
     server.publish("dataset", GLUE, glue)
     data = replace(SST, **change)
     with pytest.raises(InputError) as caught:
-        data.load(data.fetch(say))
+        data.load(data.fetch(Silent()))
     assert str(caught.value).startswith(said)
 
 
@@ -365,7 +364,7 @@ def test_labels_that_are_no_classes_yet_are_numbered_by_name(
             datasets.Dataset.from_dict({"text": list(map(str, column)), "label": column}).to_parquet(file)
     server.publish("dataset", GLUE, folder)
     data = HubDataset(id=GLUE)
-    fetched = data.fetch(say)
+    fetched = data.fetch(Silent())
     if said is not None:
         with pytest.raises(InputError) as caught:
             data.load(fetched)
@@ -390,7 +389,7 @@ def test_images_come_with_the_names_of_their_classes(server: HubServer, tmp_path
             datasets.Dataset.from_dict(given, features=features).to_parquet(file)
     server.publish("dataset", GLUE, folder.parent)
     data = HubDataset(id=GLUE, text=None, image="image", label="labels")
-    loaded = data.load(data.fetch(say))
+    loaded = data.load(data.fetch(Silent()))
     assert loaded.labels == ("ill", "well")
     assert set(loaded.train.column_names) == {"id", "image", "label"}
     assert loaded.train["image"][3].getpixel((0, 0)) == (180, 0, 0)
@@ -400,7 +399,7 @@ def test_files_that_cannot_be_read_are_told_in_a_line(server: HubServer, tmp_pat
     server.publish("dataset", GLUE, write(tmp_path / "broken", train__parquet="no parquet", test__parquet="neither"))
     data = HubDataset(id=GLUE)
     with pytest.raises(InputError, match=r"^data set someone/glue cannot be read: .*[Pp]arquet") as caught:
-        data.load(data.fetch(say))
+        data.load(data.fetch(Silent()))
     assert "\n" not in str(caught.value)
 
 

@@ -13,10 +13,11 @@ import torch
 
 from finetune import Budget, LoRA, Recipe, axes, evaluate, methods
 from finetune.anatomy import ANATOMY
+from finetune.execute import load, run
 from finetune.methods import Method, Trainee
 from finetune.outputs import read_lines
 from finetune.precision import Format
-from finetune.session import load, run, session
+from finetune.session import session
 from finetune.train import fit
 
 METHODS = sorted(axes.names(methods))

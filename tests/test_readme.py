@@ -86,8 +86,8 @@ def test_the_tree_names_every_file_of_the_package() -> None:
     tree = re.search(r"<!-- tree -->\n(.*?)<!-- /tree -->", README, flags=re.DOTALL)
     assert tree is not None
     named = re.findall(r"^ +(\w+\.py) ", tree[1], flags=re.MULTILINE)
-    files = [path.name for path in (ROOT / "finetune").rglob("*.py") if path.parent.name == "finetune"]
-    files += [path.name for path in (ROOT / "finetune").glob("*/*.py") if path.name != "__init__.py"]
+    files = [path.name for path in (ROOT / "finetune").glob("*.py")]
+    files += [path.name for path in (ROOT / "finetune").glob("*/**/*.py") if path.name != "__init__.py"]
     assert sorted(named) == sorted(files)
 
 

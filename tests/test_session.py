@@ -33,8 +33,9 @@ from finetune import (
     seeds,
 )
 from finetune.evaluate import _in_order
+from finetune.execute import load
 from finetune.progress import Silent
-from finetune.session import load, session
+from finetune.session import session
 
 
 def folder(recipe: Recipe, out: Path) -> Path:
@@ -87,7 +88,7 @@ def test_a_finished_run_is_not_run_again_and_an_interrupted_one_is(
 ) -> None:
     first = run(toy("bert"), out=tmp_path)
     left = folder(toy("bert"), tmp_path)
-    monkeypatch.setattr("finetune.session._execute", lambda *_: pytest.fail("it ran again"))
+    monkeypatch.setattr("finetune.execute._execute", lambda *_: pytest.fail("it ran again"))
     assert run(toy("bert"), out=tmp_path) == first
     monkeypatch.undo()
     (left / "result.json").unlink()

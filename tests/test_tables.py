@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from finetune import Recipe, Result, run
-from finetune.report.tables import HEADER, table
+from finetune.report.tables import table
 from finetune.stats import Estimate
 
 
@@ -26,8 +26,9 @@ def with_seed(result: Result, seed: int, value: float) -> Result:
 
 
 def cells(results: list[Result]) -> dict[str, str]:
-    (row,) = table(results).rows
-    return dict(zip(HEADER, row, strict=True))
+    found = table(results)
+    (row,) = found.rows
+    return dict(zip(found.header, row, strict=True))
 
 
 def test_a_row_is_the_mean_over_seeds_with_their_deviation_and_the_interval_over_items(result: Result) -> None:
@@ -49,6 +50,14 @@ def test_a_diverged_run_is_shown_as_such_and_never_as_a_number(result: Result) -
 def test_runs_that_differ_in_more_than_the_seed_are_rows_of_their_own(result: Result) -> None:
     other = replace(result, recipe={**result.recipe, "split": {"train_rows": 5}})
     assert len(table([result, other, with_seed(result, 1, 0.5)]).rows) == 2
+
+
+def test_attentions_are_a_column_only_where_one_is_swapped(result: Result) -> None:
+    swapped = replace(result, attention="uniform", recipe={**result.recipe, "attention": {"type": "MultiHead"}})
+    assert "attention" not in table([result]).header
+    found = table([result, swapped])
+    column = found.header.index("attention")
+    assert [row[column] for row in found.rows] == ["stock", "uniform"]
 
 
 def test_names_that_would_be_code_are_only_text(result: Result) -> None:

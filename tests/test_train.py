@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from finetune import AdamW, Budget, Full, LoRA, Recipe, outputs
+from finetune.execute import load, run
 from finetune.optim import AdamW as Optim
 from finetune.outputs import read_lines
 from finetune.precision import Masters
-from finetune.session import load, run, session
+from finetune.session import session
 
 
 def trained(recipe: Recipe, out: Path) -> dict[str, torch.Tensor]:

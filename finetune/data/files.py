@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from finetune import packaged
 from finetune.data import Data, Fetched, Rows, class_names, to_rows
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key, file_sha256
+from finetune.progress import Silent
 
 READERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -39,7 +40,7 @@ class Files(Data):
     id: str | None = None
     group: str | None = None  # rows of one group stay on one side of every split
 
-    def fetch(self, tell: Callable[[str], None]) -> Fetched:
+    def fetch(self, progress: Silent) -> Fetched:
         parts = [Path(part).expanduser() for part in (self.train, self.test) if part is not None]
         for path in parts:
             if not path.exists():

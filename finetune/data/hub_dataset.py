@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from finetune import packaged
 from finetune.data import Data, Fetched, Rows, class_names
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
+from finetune.progress import Silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +37,10 @@ class HubDataset(Data):
     image: str | None = None
     label: str = "label"
 
-    def fetch(self, tell: Callable[[str], None]) -> Fetched:
+    def fetch(self, progress: Silent) -> Fetched:
         from finetune import hub
 
-        folder, commit = hub.snapshot(self.id, "dataset", self.revision, ("README.md", *self.files), tell)
+        folder, commit = hub.snapshot(self.id, "dataset", self.revision, ("README.md", *self.files), progress)
         sha256 = content_key(replace(self, revision=commit))  # a commit is the hash of what it holds
         return Fetched(path=folder, sha256=sha256, source={"dataset": self.id, "revision": commit})
 

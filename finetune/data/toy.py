@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from finetune.data import Data, Fetched, Rows, to_rows
 from finetune.hashing import content_key
+from finetune.progress import Silent
 
 WORDS = {"animal": ("cat", "dog", "horse", "sheep"), "number": ("one", "two", "three", "four"), "sky": ("sun", "moon")}
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -24,7 +24,7 @@ class ToyText(Data):
     train: int = 60
     test: int = 30
 
-    def fetch(self, tell: Callable[[str], None]) -> Fetched:
+    def fetch(self, progress: Silent) -> Fetched:
         return _made(self)
 
     def load(self, fetched: Fetched) -> Rows:
@@ -40,7 +40,7 @@ class ToyImages(Data):
     test: int = 30
     side: int = 16
 
-    def fetch(self, tell: Callable[[str], None]) -> Fetched:
+    def fetch(self, progress: Silent) -> Fetched:
         return _made(self)
 
     def load(self, fetched: Fetched) -> Rows:

@@ -15,9 +15,11 @@ from finetune.result import Result
 from finetune.stats import spread
 
 MISSING = "–"
+STOCK = ("stock", "eager", "sdpa")  # names of a checkpoint's own attention
 HEADER = (
     "recipe",
     "method",
+    "attention",
     "train rows",
     "test rows",
     "seeds",
@@ -59,7 +61,7 @@ class Table:
         return text.getvalue().rstrip("\n")
 
     def _tabulate(self, style: str, rows: Iterable[Sequence[str]]) -> str:
-        aligned = ["left" if name in ("recipe", "method", "score") else "right" for name in self.header]
+        aligned = ["left" if name in ("recipe", "method", "attention", "score") else "right" for name in self.header]
         return tabulate(rows, self.header, tablefmt=style, colalign=aligned, disable_numparse=True)
 
 
@@ -71,18 +73,31 @@ FORMATS = {
 }
 
 
-def table(results: Iterable[Result], failed: Iterable[tuple[str, str]] = ()) -> Table:
+def table(results: Iterable[Result], failed: Iterable[tuple[str, str, str]] = ()) -> Table:
     """A row for each group of runs that differ in nothing but the seed, in the order of their first run.
 
     Args:
-        failed: recipe and method of runs that came to no result; each pair is a row of dashes.
+        failed: recipe, method and attention of runs that came to no result; each is a row of dashes.
     """
     groups: dict[str, list[Result]] = {}
     for result in results:
         settings = {name: value for name, value in result.recipe.items() if name != "seed"}
         groups.setdefault(json.dumps(settings, sort_keys=True), []).append(result)
-    missing = [(*pair, *[MISSING] * (len(HEADER) - 2)) for pair in dict.fromkeys(failed)]
-    return Table(HEADER, (*(_row(group) for group in groups.values()), *missing))
+    missing = [(*names, *[MISSING] * (len(HEADER) - len(names))) for names in dict.fromkeys(failed)]
+    rows = [*(_row(group) for group in groups.values()), *missing]
+    return _without_stock(Table(HEADER, tuple(rows)))
+
+
+def _without_stock(table: Table) -> Table:
+    """Without the column of attentions where every one is the checkpoint's own."""
+    column = HEADER.index("attention")
+    if any(row[column] not in STOCK for row in table.rows):
+        return table
+    return Table(_but(column, table.header), tuple(_but(column, row) for row in table.rows))
+
+
+def _but(column: int, cells: tuple[str, ...]) -> tuple[str, ...]:
+    return cells[:column] + cells[column + 1 :]
 
 
 def _row(group: Sequence[Result]) -> tuple[str, ...]:
@@ -91,6 +106,7 @@ def _row(group: Sequence[Result]) -> tuple[str, ...]:
     return (
         str(first.recipe["name"]),
         first.method,
+        "stock" if first.attention in STOCK else first.attention,
         str(first.rows["train"]),
         str(first.rows["test"]),
         str(len(group)),

@@ -1,0 +1,36 @@
+"""run one recipe"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from finetune import commands
+from finetune.commands import Command
+
+
+class Run(Command):
+    example = "finetune run bert_r8 --method lora --seed 1 --set method.rank=16"
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("recipe", metavar="RECIPE", help="a name of `finetune list`, or a .py file of yours")
+        parser.add_argument("--method", help="frozen, lora, full, … (default: the recipe's own)")
+        parser.add_argument("--seed", type=int, help="of the head's first weights, batches and dropout")
+        commands.takes_attention(parser)
+        commands.takes_out(parser)
+        commands.takes_settings(parser)
+
+    def run(self, given: Any) -> int:
+        from finetune.execute import run
+        from finetune.report.tables import table
+
+        recipe = commands.recipe(given, given.recipe, given.method, given.attention)
+        if given.seed is not None:
+            recipe = replace(recipe, seed=given.seed)
+        progress = commands.progress()
+        progress.run(1, 1, recipe.label)
+        result = run(recipe, out=given.out, progress=progress)
+        if commands.first():
+            print(table([result]).terminal())
+        return 0 if result.status == "done" else 1
