@@ -22,7 +22,7 @@ LAYERS = [
     {"methods", "tasks", "train"},
     {"recipe"},
     {"session", "catalog"},
-    {"execute"},
+    {"certify", "execute"},
     {"grid"},
     {"commands"},
     {"cli"},

@@ -25,17 +25,16 @@ Bias = Callable[[slice, slice], Tensor | None]
 
 
 def lean(
-    q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Mask, bias: Bias, *, scale: float, dropout: float, one: bool
+    q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Mask, bias: Bias, *, scale: float, dropout: float
 ) -> Tensor:
     """The context of each query (B, H, T, D).
 
     Args:
         bias: of a block of queries and keys, what is added to its scores (H, r, c); a constant.
-        one: count a one among each row's sum, as SoftmaxOne does.
     """
     # drawn from the global generator, so that a seed, and a recomputed forward pass, decide what is dropped
     seed = int(torch.randint(2**62, ())) if dropout else 0
-    return _Lean.apply(q_BHTD, k_BKSD, v_BKSD, mask, bias, scale, dropout, one, seed)  # pyright: ignore
+    return _Lean.apply(q_BHTD, k_BKSD, v_BKSD, mask, bias, scale, dropout, seed)  # pyright: ignore
 
 
 class _Lean(torch.autograd.Function):
@@ -49,20 +48,22 @@ class _Lean(torch.autograd.Function):
         bias: Bias,
         scale: float,
         dropout: float,
-        one: bool,
         seed: int,
     ) -> Tensor:
         blocks = _Blocks(q_BHTD, k_BKSD, mask, bias, scale, dropout, seed)
         # laid out as the merge of heads wants it
-        context_BHTD = torch.empty_like(q_BHTD.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
+        context_BHTD = q_BHTD.transpose(1, 2).new_empty(
+            (q_BHTD.shape[0], q_BHTD.shape[2], q_BHTD.shape[1], v_BKSD.shape[-1])
+        )
+        context_BHTD = context_BHTD.transpose(1, 2)
         exact = torch.promote_types(q_BHTD.dtype, torch.float32)
         tops_BHT1, sums_BHT1 = (q_BHTD.new_empty((*q_BHTD.shape[:3], 1), dtype=exact) for _ in range(2))
         for example, heads, rows in blocks.rows():
             q_nrD = blocks.grouped(q_BHTD, example, heads, rows)
             # a row's greatest score so far, the sum of exp(score − greatest), and that sum of values
-            top_nr1 = q_nrD.new_full((*q_nrD.shape[:2], 1), 0.0 if one else -torch.inf, dtype=exact)
-            sum_nr1 = torch.full_like(top_nr1, float(one))
-            values_nrD = torch.zeros_like(q_nrD, dtype=exact)
+            top_nr1 = q_nrD.new_full((*q_nrD.shape[:2], 1), -torch.inf, dtype=exact)
+            sum_nr1 = torch.zeros_like(top_nr1)
+            values_nrD = q_nrD.new_zeros((*q_nrD.shape[:2], v_BKSD.shape[-1]), dtype=exact)
             for columns, scores_nrc in blocks.scores(q_nrD, k_BKSD, example, heads, rows):
                 before_nr1, top_nr1 = top_nr1, torch.maximum(top_nr1, scores_nrc.amax(-1, keepdim=True).to(exact))
                 shift_nr1 = torch.where(top_nr1 == -torch.inf, 0.0, top_nr1)  # nothing allowed so far
@@ -111,7 +112,7 @@ class _Lean(torch.autograd.Function):
                 dk_BKSD[example, heads, columns] += d_nrc.transpose(-1, -2) @ q_nrD
             blocks.put(dq_BHTD, dq_nrD.mul_(blocks.scale), example, heads, rows)
         dk_BKSD.mul_(blocks.scale)
-        return (dq_BHTD, dk_BKSD.to(k_BKSD.dtype), dv_BKSD.to(v_BKSD.dtype), *[None] * 6)
+        return (dq_BHTD, dk_BKSD.to(k_BKSD.dtype), dv_BKSD.to(v_BKSD.dtype), *[None] * 5)
 
 
 class _Blocks:

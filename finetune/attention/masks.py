@@ -26,6 +26,25 @@ class Mask(ABC):
     def block(self, rows: slice, columns: slice, device: torch.device) -> Tensor | bool:
         """Of queries `rows` and keys `columns`: bools that broadcast to B, H, rows, columns; or one for all of them."""
 
+    def parts(self) -> tuple[Mask, ...]:
+        """The masks it is made of; one that is made of none is its own only part."""
+        return (self,)
+
+    def shape(self) -> tuple[int, int, int, int]:
+        """B, H, T, S that it was made for; 1 for any."""
+        return (1, 1, 1, 1)
+
+    def check(self, scores: tuple[int, ...]) -> None:
+        """
+        Raises:
+            InputError: a part was made for scores of another size.
+        """
+        for part in self.parts():
+            if any(size not in (1, whole) for size, whole in zip(part.shape(), scores, strict=True)):
+                raise InputError(
+                    f"a mask of {part.shape()} does not fit scores of {tuple(scores)}: batch, heads, queries, keys"
+                )
+
     def __and__(self, other: Mask) -> Mask:
         return other if isinstance(self, Everything) else self if isinstance(other, Everything) else Both(self, other)
 
@@ -60,6 +79,10 @@ class Padding(Mask):
     def __post_init__(self) -> None:
         if self.real_BS.ndim != 2:
             raise InputError(f"a padding mask has 2 dimensions, batch and keys; got {tuple(self.real_BS.shape)}")
+
+    def shape(self) -> tuple[int, int, int, int]:
+        batch, keys = self.real_BS.shape
+        return batch, 1, 1, keys
 
     def block(self, rows: slice, columns: slice, device: torch.device) -> Tensor:
         return self.real_BS[:, None, None, columns].to(device, torch.bool)
@@ -115,6 +138,10 @@ class Dense(Mask):
                 f"{self.allowed_BHTS.dtype} of {tuple(self.allowed_BHTS.shape)}"
             )
 
+    def shape(self) -> tuple[int, int, int, int]:
+        batch, heads, queries, keys = self.allowed_BHTS.shape
+        return batch, heads, queries, keys
+
     def block(self, rows: slice, columns: slice, device: torch.device) -> Tensor:
         allowed = self.allowed_BHTS
         # a dimension of 1 stands for all of them
@@ -130,6 +157,9 @@ class Both(Mask):
     one: Mask
     other: Mask
 
+    def parts(self) -> tuple[Mask, ...]:
+        return *self.one.parts(), *self.other.parts()
+
     def block(self, rows: slice, columns: slice, device: torch.device) -> Tensor | bool:
         one, other = self.one.block(rows, columns, device), self.other.block(rows, columns, device)
         if isinstance(one, Tensor) and isinstance(other, Tensor):
@@ -143,6 +173,9 @@ class Either(Mask):
 
     one: Mask
     other: Mask
+
+    def parts(self) -> tuple[Mask, ...]:
+        return *self.one.parts(), *self.other.parts()
 
     def block(self, rows: slice, columns: slice, device: torch.device) -> Tensor | bool:
         one, other = self.one.block(rows, columns, device), self.other.block(rows, columns, device)

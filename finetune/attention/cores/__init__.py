@@ -12,12 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finetune.attention.masks import EVERYTHING, Mask
+from finetune.attention.forms import fastest
+from finetune.attention.lean import lean
+from finetune.attention.masks import EVERYTHING, Causal, Mask
 from finetune.attention.positions import Learned, Position, at
 from finetune.errors import InputError
 
@@ -31,6 +35,8 @@ class Core:
     Subclasses say in their docstrings what they change, where it comes from, what it costs in T, and what it should do
     to a pretrained model. This plain form costs O(T · S) operations and as much memory, and can show its weights.
     """
+
+    exact: ClassVar[bool] = False  # whether it claims to be what checkpoints were trained with: it then has to prove it
 
     position: Position | None = None
 
@@ -57,13 +63,21 @@ class Core:
         Raises:
             InputError: shapes that do not belong together.
         """
-        check(q_BHTD, k_BKSD, v_BKSD)
+        check(q_BHTD, k_BKSD, v_BKSD, mask)
         queries, keys = q_BHTD.shape[2], k_BKSD.shape[2]
-        scores_BHTS = self.scores(q_BHTD, k_BKSD, q_BHTD.shape[3] ** -0.5 if scale is None else scale)
+        scaling = q_BHTD.shape[3] ** -0.5 if scale is None else scale
+        mask = self.restrict(mask, keys - queries)
+        form = fastest(q_BHTD, keys, dropout) if self._is_softmax and not need_weights and not learned else "plain"
+        if form == "torch" and self.position is None:
+            return fused(q_BHTD, k_BKSD, v_BKSD, mask, scaling, dropout), None
+        if form == "lean":
+            bias = partial(self.bias, offset=keys - queries, q_BHTD=q_BHTD, learned=learned)
+            return lean(q_BHTD, k_BKSD, v_BKSD, mask, bias, scale=scaling, dropout=dropout), None
+        scores_BHTS = self.scores(q_BHTD, k_BKSD, scaling)
         bias_HTS = self.bias(slice(0, queries), slice(0, keys), keys - queries, q_BHTD, learned)
         if bias_HTS is not None:
             scores_BHTS = scores_BHTS + bias_HTS
-        allowed = dense(self.restrict(mask, keys - queries), scores_BHTS)
+        allowed = mask.dense(queries, keys, q_BHTD.device)
         weights_BHTS = self.normalise(scores_BHTS, allowed, learned)
         kept_BHTS = F.dropout(weights_BHTS, dropout) if dropout else weights_BHTS
         return mix(kept_BHTS, v_BKSD), weights_BHTS if need_weights else None
@@ -84,6 +98,12 @@ class Core:
         """The share of each key in a query's context: (B, H, T, S), zero where it is not allowed."""
         return softmax(scores_BHTS, allowed)
 
+    @property
+    def _is_softmax(self) -> bool:
+        """Whether it is the softmax of scaled scores: then there are forms of it that never write its weights down."""
+        own = type(self)
+        return own.scores is Core.scores and own.normalise is Core.normalise and own.bias is Core.bias
+
     def bias(self, rows: slice, columns: slice, offset: int, q_BHTD: Tensor, learned: Learned) -> Tensor | None:
         """What the position adds to a block of the scores, in the format of the queries."""
         if self.position is None:
@@ -91,6 +111,22 @@ class Core:
         device = q_BHTD.device
         found = self.position.bias(at(rows, offset, device), at(columns, 0, device), q_BHTD.shape[1], learned)
         return None if found is None else found.to(q_BHTD.dtype)
+
+
+def fused(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Mask, scale: float, dropout: float) -> Tensor:
+    """torch's own form, where that is the fastest."""
+    queries, keys = q_BHTD.shape[2], k_BKSD.shape[2]
+    causal = mask == Causal() and queries == keys
+    return F.scaled_dot_product_attention(
+        q_BHTD,
+        k_BKSD,
+        v_BKSD,
+        attn_mask=None if causal else mask.dense(queries, keys, q_BHTD.device),
+        dropout_p=dropout,
+        is_causal=causal,
+        scale=scale,
+        enable_gqa=q_BHTD.shape[1] != k_BKSD.shape[1],
+    )
 
 
 def products(q_BHTD: Tensor, k_BKSD: Tensor) -> Tensor:
@@ -119,28 +155,10 @@ def softmax(scores_BHTS: Tensor, allowed: Tensor | None) -> Tensor:
     return weights_BHTS if bool(alive_BHT1.all()) else weights_BHTS * alive_BHT1
 
 
-def dense(mask: Mask, scores_BHTS: Tensor) -> Tensor | None:
-    """The mask over all the scores.
-
-    Raises:
-        InputError: it is of another size.
-    """
-    queries, keys = scores_BHTS.shape[2:]
-    allowed = mask.dense(queries, keys, scores_BHTS.device)
-    if allowed is None:
-        return None
-    if any(size not in (1, whole) for size, whole in zip(allowed.shape, scores_BHTS.shape, strict=True)):
-        raise InputError(
-            f"a mask of {tuple(allowed.shape)} does not fit scores of {tuple(scores_BHTS.shape)}: batch, heads, "
-            "queries, keys"
-        )
-    return allowed
-
-
-def check(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor) -> None:
+def check(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Mask) -> None:
     """
     Raises:
-        InputError: queries, keys and values do not belong together.
+        InputError: queries, keys, values and mask do not belong together.
     """
     q, k, v = tuple(q_BHTD.shape), tuple(k_BKSD.shape), tuple(v_BKSD.shape)
     if not len(q) == len(k) == len(v) == 4:
@@ -151,3 +169,4 @@ def check(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor) -> None:
         raise InputError(f"queries {q} and keys {k} differ in batch (first) or head width (last)")
     if q[1] % k[1]:
         raise InputError(f"{q[1]} heads of queries cannot share {k[1]} heads of keys: it must divide them")
+    mask.check((*q[:3], k[2]))

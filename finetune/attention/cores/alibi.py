@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
 from finetune.attention.positions import Position
@@ -16,5 +17,7 @@ class AlibiAttention(ScaledDotProduct):
     Costs O(T · S). A pretrained model keeps the positions it has: without training its first heads turn to their
     neighbours, its last ones hardly change.
     """
+
+    exact: ClassVar[bool] = False
 
     position: Position | None = Alibi()

@@ -42,7 +42,7 @@ class Differential(Core):
         learned: Learned = NOTHING,
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        check(q_BHTD, k_BKSD, v_BKSD)
+        check(q_BHTD, k_BKSD, v_BKSD, mask)
         if q_BHTD.shape[3] % 2:
             raise InputError(f"differential attention halves each head: a head width of {q_BHTD.shape[3]} is odd")
         (context, weights), (noise, noise_weights) = (

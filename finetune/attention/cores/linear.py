@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finetune.attention.cores import NOTHING, Core, check, dense, mix, products
+from finetune.attention.cores import NOTHING, Core, check, mix, products
 from finetune.attention.masks import EVERYTHING, Both, Causal, Everything, Mask, Padding
 from finetune.attention.positions import Learned, Position
 from finetune.errors import InputError
@@ -48,13 +48,12 @@ class Linear(Core):
         learned: Learned = NOTHING,
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        check(q_BHTD, k_BKSD, v_BKSD)
+        check(q_BHTD, k_BKSD, v_BKSD, mask)
         padding, offset = _understood(mask)
         wide = torch.promote_types(q_BHTD.dtype, torch.float32)
         share = (q_BHTD.shape[3] ** -0.5 if scale is None else scale) ** 0.5
         q, k = (_features(x.to(wide) * share) for x in (q_BHTD, k_BKSD))
-        # one number stands for all scores: the mask's size is checked without any
-        real_B11S = dense(padding, q.new_zeros(()).expand(*q.shape[:3], k.shape[2]))
+        real_B11S = padding.dense(q.shape[2], k.shape[2], q.device)
         if real_B11S is not None:
             k = k.masked_fill(~real_B11S.mT, 0.0)
         v_BKSE = F.pad(v_BKSD.to(wide), (0, 1), value=1.0)  # the ones gather the sum of the weights
@@ -99,7 +98,7 @@ def _causal(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSE: Tensor, offset: int) -> Tens
 def _weights(q_BHTD: Tensor, k_BKSD: Tensor, offset: int | None) -> Tensor:
     """The weights that the sums amount to, written out."""
     products_BHTS = products(q_BHTD, k_BKSD)
-    allowed = None if offset is None else dense(Causal(offset), products_BHTS)
+    allowed = None if offset is None else Causal(offset).dense(q_BHTD.shape[2], k_BKSD.shape[2], q_BHTD.device)
     if allowed is not None:
         products_BHTS = products_BHTS.masked_fill(~allowed, 0.0)
     return _divided(products_BHTS, products_BHTS.sum(-1, keepdim=True))

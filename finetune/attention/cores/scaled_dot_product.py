@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from finetune.attention.cores import Core
 
@@ -10,3 +11,5 @@ from finetune.attention.cores import Core
 @dataclass(frozen=True, kw_only=True)
 class ScaledDotProduct(Core):
     """What the checkpoint was trained with: with its projections, nothing changes but the code."""
+
+    exact: ClassVar[bool] = True

@@ -35,7 +35,7 @@ class SingleHead(Core):
         learned: Learned = NOTHING,
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        check(q_BHTD, k_BKSD, v_BKSD)
+        check(q_BHTD, k_BKSD, v_BKSD, mask)
         heads = q_BHTD.shape[1]
         context, weights = super().__call__(
             _one_head(q_BHTD, heads),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
 from finetune.attention.masks import Mask, Window
@@ -17,6 +18,8 @@ class SlidingWindow(ScaledDotProduct):
     pretrained model should keep what it does nearby; without training it loses whatever a distant token contributes,
     above all at a first token that stands for the whole text.
     """
+
+    exact: ClassVar[bool] = False
 
     width: int = 16
 
