@@ -321,7 +321,8 @@ class Pair:
         # transformers has renamed it, and from version 6 on has the new name only
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})
-        again = flat(self._gradients(model))
+        with quiet():  # it says that it will do without a cache of keys
+            again = flat(self._gradients(model))
         return within("gradient checkpointing", float((again - plain).norm() / plain.norm()), 1e-5)
 
     def saved(self) -> Check:
