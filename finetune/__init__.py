@@ -9,6 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from finetune.attention.maps import attention_maps as attention_maps
+    from finetune.attention.multihead import MultiHeadAttention as MultiHeadAttention
+    from finetune.attention.swap import MultiHead as MultiHead
+    from finetune.attention.swap import swap as swap
     from finetune.checkpoint import Hub as Hub
     from finetune.checkpoint import Local as Local
     from finetune.checkpoint import Packaged as Packaged
@@ -45,14 +49,18 @@ _HOMES = {
     "LastLayers": "methods.last_layers",
     "LoRA": "methods.lora",
     "Local": "checkpoint",
+    "MultiHead": "attention.swap",
+    "MultiHeadAttention": "attention.multihead",
     "Packaged": "checkpoint",
     "Recipe": "recipe",
     "Result": "result",
     "Split": "splits",
+    "attention_maps": "attention.maps",
     "compare": "grid",
     "load": "execute",
     "run": "execute",
     "seeds": "grid",
+    "swap": "attention.swap",
 }
 
 

@@ -1,0 +1,50 @@
+"""Attention to look at: the weights of every block, head, query and key, and what they amount to over all blocks.
+
+L blocks, B batch, H heads, T queries, S keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from finetune.attention.swap import transplants
+from finetune.errors import InputError
+
+
+@contextmanager
+def attention_maps(model: nn.Module) -> Iterator[list[Tensor]]:
+    """A list that gets the weights (B, H, T, S) of every call of a swapped model's blocks, first to last.
+
+    While it lasts the form that can show its weights computes them, whichever would be fastest.
+
+    Raises:
+        InputError: the model's attention is not swapped, and so keeps its weights to itself.
+    """
+    modules = transplants(model)
+    if not modules:
+        raise InputError("only a swapped attention shows its weights: swap(model, MultiHead()) first")
+    maps_LBHTS: list[Tensor] = []
+    for module in modules:
+        module.watcher = lambda weights_BHTS: maps_LBHTS.append(weights_BHTS.detach())
+    try:
+        yield maps_LBHTS
+    finally:
+        for module in modules:
+            module.watcher = None
+
+
+def rollout(maps_LBHTT: list[Tensor]) -> Tensor:
+    """How much of each token reaches each position through all blocks (B, T, T), rows summing to one.
+
+    Attention rollout (Abnar and Zuidema 2020, arXiv 2005.00928): heads averaged, half of every block the residual path.
+    """
+    found_BTT = torch.eye(maps_LBHTT[0].shape[-1], device=maps_LBHTT[0].device).expand_as(maps_LBHTT[0][:, 0])
+    for weights_BHTT in maps_LBHTT:
+        mean_BTT = weights_BHTT.float().mean(1)
+        half_BTT = (mean_BTT + torch.eye(mean_BTT.shape[-1], device=mean_BTT.device)) / 2
+        found_BTT = half_BTT / half_BTT.sum(-1, keepdim=True) @ found_BTT
+    return found_BTT

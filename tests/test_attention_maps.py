@@ -1,0 +1,73 @@
+"""What is shown is what was computed."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import tiny
+import torch
+from transformers import AutoModel
+
+from finetune import InputError
+from finetune.attention.maps import attention_maps, rollout
+from finetune.attention.swap import MultiHead, named, swap
+
+INPUTS = {
+    "input_ids": torch.arange(12).view(2, 6) + 4,
+    "attention_mask": torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]),
+}
+
+
+def model(family: str, attention: str = "eager") -> torch.nn.Module:
+    torch.manual_seed(0)
+    return AutoModel.from_config(copy.deepcopy(tiny.CONFIGS[family]), attn_implementation=attention).eval()
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
+def test_the_maps_are_the_weights_that_transformers_shows(family: str) -> None:
+    wanted = model(family)(**INPUTS, output_attentions=True).attentions
+    ours = swap(model(family), MultiHead())  # pyright: ignore
+    with attention_maps(ours) as maps, torch.no_grad():
+        ours(**INPUTS)
+    assert len(maps) == len(wanted) == 2
+    real = INPUTS["attention_mask"].bool()
+    for found, stock in zip(maps, wanted, strict=True):
+        assert (found - stock).transpose(1, 2)[real].abs().max() < 1e-5
+
+
+def test_nobody_watches_afterwards() -> None:
+    ours = swap(model("bert"), MultiHead())  # pyright: ignore
+    with attention_maps(ours) as maps:
+        pass
+    ours(**INPUTS)
+    assert maps == []
+
+
+def test_rollout_of_uniform_attention_in_one_block_is_half_oneself_and_half_everybody() -> None:
+    found = rollout([torch.full((1, 3, 4, 4), 0.25)])
+    assert torch.allclose(found, torch.eye(4)[None] / 2 + 0.125)
+
+
+def test_rollout_shares_sum_to_one_and_see_no_future() -> None:
+    ours = swap(model("gpt2"), MultiHead())  # pyright: ignore
+    with attention_maps(ours) as maps, torch.no_grad():
+        ours(**INPUTS)
+    found = rollout(maps)
+    assert torch.allclose(found.sum(-1), torch.ones(2, 6))
+    assert (found.triu(1) == 0).all()
+
+
+def test_linear_attention_shows_the_weights_it_amounts_to() -> None:
+    ours = swap(model("bert"), named("linear"))  # pyright: ignore
+    with attention_maps(ours) as maps, torch.no_grad():
+        ours(**INPUTS)
+    assert torch.allclose(maps[0].sum(-1), torch.ones(2, 2, 6))
+
+
+def test_a_stock_model_is_told_to_swap_first() -> None:
+    with (
+        pytest.raises(InputError, match=r"swap\(model, MultiHead\(\)\) first"),
+        attention_maps(model("bert")),
+    ):
+        pass
