@@ -52,6 +52,7 @@ def seeds(recipes: Iterable[Recipe], count: int) -> list[Recipe]:
 def compare(recipes: Sequence[Recipe], *, out: str | Path = "outputs", progress: Silent | None = None) -> Comparison:
     """Run every recipe that is not done; a recipe that cannot run is listed with the reason and stops no other."""
     progress, shelf = progress or Silent(), Shelf()
+    recipes = list(dict.fromkeys(recipes))  # one that is asked for twice is one run, not two seeds
     results, failures = [], []
     for number, recipe in enumerate(recipes, 1):
         progress.run(number, len(recipes), recipe.label)

@@ -181,3 +181,30 @@ def test_two_processes_train_together_and_give_one_result_that_counts_every_row_
     result = json.loads(record.read_text())
     assert result["environment"]["processes"] == 2
     assert result["scores"]["accuracy"]["n"] == result["rows"]["test"] == 8
+
+
+def test_a_run_asked_for_twice_is_one_run_and_not_two_seeds(
+    capsys: pytest.CaptureFixture[str], mine: Path, tmp_path: Path
+) -> None:
+    code, out, _ = answer(
+        capsys,
+        "compare",
+        str(mine),
+        "--methods",
+        "frozen,frozen",
+        "--seeds",
+        "1",
+        "--out",
+        str(tmp_path),
+        "--format",
+        "csv",
+    )
+    assert code == 0
+    header, row = (line.split(",") for line in out.splitlines())
+    assert row[header.index("seeds")] == "1"
+
+
+def test_a_packaged_data_set_of_another_kind_is_no_topics(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = answer(capsys, "show", "bert_r8", "--set", "data.name=mnist-5k")
+    assert code == 2
+    assert "unknown data set of topics 'mnist-5k'; known: 20newsgroups, reuters-r52, reuters-r8" in err

