@@ -1,11 +1,7 @@
-"""Which form of scaled dot-product attention is fastest where: one place, from measurements.
+"""Which form of scaled dot-product attention is fastest where: the one place that decides.
 
-Two cores of an AMD EPYC with avx512_bf16, forward and backward, milliseconds (B × H × T × D; plain, lean, torch's own):
-
-    bfloat16  32×12×128×32   20    38    78        float32   32×12×128×32   52    35    29
-              16×6×257×64    26    43    62                  16×6×257×64    71    70    51
-              8×6×512×64     43    81    85                  1×12×2048×32  537   274   173
-              1×12×2048×32  200   194   158
+On CPUs that multiply bfloat16 the plain form is the fastest until its scores no longer fit in memory that is at hand;
+in float32 torch's own is hard to beat. Found by trying; the table that holds it to account is still to be made.
 """
 
 from __future__ import annotations
