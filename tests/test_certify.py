@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from finetune import InputError, Recipe
-from finetune.attention.cores import NOTHING
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
 from finetune.attention.masks import EVERYTHING, Both, Causal, Mask
 from finetune.attention.positions import Learned
@@ -62,20 +61,18 @@ class OneAhead(ScaledDotProduct):
 
 @dataclass(frozen=True, kw_only=True)
 class Transposed(ScaledDotProduct):
-    def __call__(
+    def attend(
         self,
         q_BHTD: Tensor,
         k_BKSD: Tensor,
         v_BKSD: Tensor,
-        mask: Mask = EVERYTHING,
-        *,
-        scale: float | None = None,
-        dropout: float = 0.0,
-        learned: Learned = NOTHING,
-        need_weights: bool = False,
+        mask: Mask,
+        scale: float,
+        dropout: float,
+        learned: Learned,
+        need_weights: bool,
     ) -> Attended:
-        options = {"scale": scale, "dropout": dropout, "learned": learned, "need_weights": need_weights}
-        context, weights = super().__call__(q_BHTD, k_BKSD, v_BKSD, mask, **options)  # pyright: ignore
+        context, weights = super().attend(q_BHTD, k_BKSD, v_BKSD, mask, scale, dropout, learned, need_weights)
         return context.transpose(1, 2).reshape(context.shape), weights
 
 

@@ -64,16 +64,30 @@ class Core:
             InputError: shapes that do not belong together.
         """
         check(q_BHTD, k_BKSD, v_BKSD, mask)
+        scale = q_BHTD.shape[3] ** -0.5 if scale is None else scale
+        return self.attend(q_BHTD, k_BKSD, v_BKSD, mask, scale, dropout, learned, need_weights)
+
+    def attend(
+        self,
+        q_BHTD: Tensor,
+        k_BKSD: Tensor,
+        v_BKSD: Tensor,
+        mask: Mask,
+        scale: float,
+        dropout: float,
+        learned: Learned,
+        need_weights: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The call, once its arguments are known to belong together: what a core replaces that replaces every step."""
         queries, keys = q_BHTD.shape[2], k_BKSD.shape[2]
-        scaling = q_BHTD.shape[3] ** -0.5 if scale is None else scale
         mask = self.restrict(mask, keys - queries)
         form = fastest(q_BHTD, keys, dropout) if self._is_softmax and not need_weights and not learned else "plain"
         if form == "torch" and self.position is None:
-            return fused(q_BHTD, k_BKSD, v_BKSD, mask, scaling, dropout), None
+            return fused(q_BHTD, k_BKSD, v_BKSD, mask, scale, dropout), None
         if form == "lean":
             bias = partial(self.bias, offset=keys - queries, q_BHTD=q_BHTD, learned=learned)
-            return lean(q_BHTD, k_BKSD, v_BKSD, mask, bias, scale=scaling, dropout=dropout), None
-        scores_BHTS = self.scores(q_BHTD, k_BKSD, scaling)
+            return lean(q_BHTD, k_BKSD, v_BKSD, mask, bias, scale=scale, dropout=dropout), None
+        scores_BHTS = self.scores(q_BHTD, k_BKSD, scale)
         bias_HTS = self.bias(slice(0, queries), slice(0, keys), keys - queries, q_BHTD, learned)
         if bias_HTS is not None:
             scores_BHTS = scores_BHTS + bias_HTS

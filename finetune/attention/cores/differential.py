@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from finetune.attention.cores import NOTHING, Core, check
-from finetune.attention.masks import EVERYTHING, Mask
+from finetune.attention.cores import Core
+from finetune.attention.masks import Mask
 from finetune.attention.positions import Learned
 from finetune.errors import InputError
 
@@ -30,31 +30,29 @@ class Differential(Core):
 
     initial: float = 0.2
 
-    def __call__(
+    def attend(
         self,
         q_BHTD: Tensor,
         k_BKSD: Tensor,
         v_BKSD: Tensor,
-        mask: Mask = EVERYTHING,
-        *,
-        scale: float | None = None,
-        dropout: float = 0.0,
-        learned: Learned = NOTHING,
-        need_weights: bool = False,
+        mask: Mask,
+        scale: float,
+        dropout: float,
+        learned: Learned,
+        need_weights: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        check(q_BHTD, k_BKSD, v_BKSD, mask)
         if q_BHTD.shape[3] % 2:
             raise InputError(f"differential attention halves each head: a head width of {q_BHTD.shape[3]} is odd")
         (context, weights), (noise, noise_weights) = (
-            super(Differential, self).__call__(
+            super(Differential, self).attend(
                 q,
                 k,
                 v_BKSD,
                 mask,
-                scale=None if scale is None else scale * math.sqrt(2),  # for half the width
-                dropout=dropout,
-                learned=learned,
-                need_weights=need_weights,
+                scale * math.sqrt(2),  # for half the width
+                dropout,
+                learned,
+                need_weights,
             )
             for q, k in zip(_halves(q_BHTD), _halves(k_BKSD), strict=True)
         )

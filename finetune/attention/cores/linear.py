@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finetune.attention.cores import NOTHING, Core, check, mix, products
+from finetune.attention.cores import Core, mix, products
 from finetune.attention.masks import EVERYTHING, Both, Causal, Everything, Mask, Padding
 from finetune.attention.positions import Learned, Position
 from finetune.errors import InputError
@@ -36,22 +36,20 @@ class Linear(Core):
                 "to add a bias to"
             )
 
-    def __call__(
+    def attend(
         self,
         q_BHTD: Tensor,
         k_BKSD: Tensor,
         v_BKSD: Tensor,
-        mask: Mask = EVERYTHING,
-        *,
-        scale: float | None = None,
-        dropout: float = 0.0,
-        learned: Learned = NOTHING,
-        need_weights: bool = False,
+        mask: Mask,
+        scale: float,
+        dropout: float,
+        learned: Learned,
+        need_weights: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        check(q_BHTD, k_BKSD, v_BKSD, mask)
         padding, offset = _understood(mask)
         wide = torch.promote_types(q_BHTD.dtype, torch.float32)
-        share = (q_BHTD.shape[3] ** -0.5 if scale is None else scale) ** 0.5
+        share = scale**0.5
         q, k = (_features(x.to(wide) * share) for x in (q_BHTD, k_BKSD))
         real_B11S = padding.dense(q.shape[2], k.shape[2], q.device)
         if real_B11S is not None:

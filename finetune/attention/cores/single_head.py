@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from finetune.attention.cores import NOTHING, Core, check
-from finetune.attention.masks import EVERYTHING, Mask
+from finetune.attention.cores import Core
+from finetune.attention.masks import Mask
 from finetune.attention.positions import Learned
 
 
@@ -23,30 +23,28 @@ class SingleHead(Core):
     it knows.
     """
 
-    def __call__(
+    def attend(
         self,
         q_BHTD: Tensor,
         k_BKSD: Tensor,
         v_BKSD: Tensor,
-        mask: Mask = EVERYTHING,
-        *,
-        scale: float | None = None,
-        dropout: float = 0.0,
-        learned: Learned = NOTHING,
-        need_weights: bool = False,
+        mask: Mask,
+        scale: float,
+        dropout: float,
+        learned: Learned,
+        need_weights: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        check(q_BHTD, k_BKSD, v_BKSD, mask)
         heads = q_BHTD.shape[1]
-        context, weights = super().__call__(
+        context, weights = super().attend(
             _one_head(q_BHTD, heads),
             _one_head(k_BKSD, heads),
             _one_head(v_BKSD, heads),
             mask,
             # the model's scale is for a width of D, and this head is H times as wide
-            scale=None if scale is None else scale * heads**-0.5,
-            dropout=dropout,
-            learned=learned,
-            need_weights=need_weights,
+            scale * heads**-0.5,
+            dropout,
+            learned,
+            need_weights,
         )
         context_BHTD = context[:, 0].unflatten(-1, (heads, -1)).transpose(1, 2)
         return context_BHTD, None if weights is None else weights.expand(-1, heads, -1, -1)
