@@ -64,8 +64,8 @@ class Core:
             InputError: shapes that do not belong together.
         """
         check(q_BHTD, k_BKSD, v_BKSD, mask)
-        scale = q_BHTD.shape[3] ** -0.5 if scale is None else scale
-        return self.attend(q_BHTD, k_BKSD, v_BKSD, mask, scale, dropout, learned, need_weights)
+        given = q_BHTD.shape[3] ** -0.5 if scale is None else scale
+        return self.attend(q_BHTD, k_BKSD, v_BKSD, mask, given, dropout, learned, need_weights)
 
     def attend(
         self,
