@@ -27,8 +27,11 @@ class Predictions:
     logits: np.ndarray
 
 
-def predict(module: nn.Module, examples: Examples, accelerator: Accelerator, progress: Silent) -> Predictions:
+def predict(
+    module: nn.Module, examples: Examples, accelerator: Accelerator, progress: Silent | None = None
+) -> Predictions:
     """Run every example once, over all processes; afterwards every process holds every prediction."""
+    progress = progress or Silent()
     rank, world = accelerator.process_index, accelerator.num_processes
     dtype = next(module.parameters()).dtype
     parts: list[tuple[np.ndarray, np.ndarray]] = []

@@ -21,6 +21,7 @@ from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
 from finetune.session import SPLITS, Session, Shelf, session
+from finetune.stats import Estimate
 from finetune.train import Fit, fit
 
 
@@ -60,13 +61,14 @@ def _execute(here: Session, folder: RunFolder) -> None:
         done = _fit(here, trainee, (lambda line: folder.append("curve.jsonl", line)) if writes else _ignore)
         with clock.time("eval"):
             predicted = {} if done.diverged else {part: _predict(here, trainee, part) for part in SPLITS[1:]}
+            own = recipe.method.scores(trainee, material, predicted["test"].logits) if predicted else {}
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds}
     if writes:
         done.masters.unrounded()
         saved = recipe.method.save(trainee.module, material, folder.path)
         save_learned(trainee.module, saved)
         peak = max(memory.bytes, trainee.feature_memory)
-        result = _result(here, trainee, done, predicted, clock.seconds, peak, saved)
+        result = _result(here, trainee, done, predicted, own, clock.seconds, peak, saved)
         recipe.task.save_encoder(here.splits(), here.weights, saved)
         folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
         folder.write("result.json", result.to_json())
@@ -129,6 +131,7 @@ def _result(
     trainee: Trainee,
     done: Fit,
     predicted: Mapping[str, Predictions],
+    own: Mapping[str, Estimate],
     seconds: Mapping[str, float],
     memory: int,
     saved: Path,
@@ -140,7 +143,7 @@ def _result(
         recipe=recipe.to_json(),
         method=recipe.method_name,
         fingerprint=here.fingerprint,
-        scores=scores.get("test", {}),
+        scores={**scores.get("test", {}), **own},
         validation=scores.get("validation", {}),
         labels=splits.labels,
         rows={part: len(examples[part]) for part in SPLITS},

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import platform
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +17,8 @@ from typing import Any
 import psutil
 import torch
 from accelerate import Accelerator
+
+from finetune import allocator
 
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "accelerate", "peft", "scikit-learn", "numpy")
 
@@ -51,7 +51,7 @@ class PeakMemory:
 
     def __enter__(self) -> PeakMemory:
         gc.collect()
-        _return_freed_memory()
+        allocator.return_freed()  # what earlier runs freed must not count against this one
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
@@ -70,12 +70,6 @@ class PeakMemory:
             self.bytes = max(self.bytes, self._process.memory_info().rss)
             if self._over.wait(0.05):
                 return
-
-
-def _return_freed_memory() -> None:
-    """Give what earlier runs freed back to the system, so that it does not count against this one."""
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def environment(accelerator: Accelerator) -> dict[str, Any]:

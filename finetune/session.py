@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from finetune import packaged, precision
+from finetune import allocator, packaged, precision
 from finetune.attention.swap import load_learned, swap
 from finetune.checkpoint import Checkpoint, Weights
 from finetune.data import Data, Fetched
@@ -99,6 +99,7 @@ class Session:
             examples=self.examples(),
             labels=self.splits().labels,
             build=self.build,
+            stock=lambda: replace(self, recipe=replace(self.recipe, attention=None)).material(),
             device=self.accelerator.device,
             dtype=self.dtype,
             extraction=Extraction(
@@ -140,6 +141,8 @@ def open_accelerator() -> Accelerator:
     """
     # what numbers are computed in is the recipe's to say, not the launcher's
     accelerator = Accelerator(mixed_precision="no")
+    if accelerator.device.type == "cpu":
+        allocator.keep_freed()
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != accelerator.num_processes:
         raise InputError(

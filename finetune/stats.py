@@ -33,6 +33,16 @@ def proportion(successes: int, n: int) -> Estimate:
     return Estimate(successes / n, float(interval.low), float(interval.high), n)
 
 
+def mean(values: np.ndarray) -> Estimate:
+    """The mean of a number per test item, with Student's interval."""
+    n = len(values)
+    value = float(np.mean(values)) if n else math.nan
+    if n < 2:
+        return Estimate(value, None, None, n)
+    half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1)) / math.sqrt(n)
+    return Estimate(value, value - half, value + half, n)
+
+
 def bootstrap(
     value: float, targets: np.ndarray, outputs: np.ndarray, of_confusion: Callable[[np.ndarray], np.ndarray]
 ) -> Estimate:

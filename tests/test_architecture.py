@@ -12,8 +12,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # a module imports only from rows above its own
 LAYERS = [
-    {"errors", "hashing", "stats", "progress", "batches", "measure", "metrics"},
-    {"axes", "anatomy", "convert", "hub", "optim", "outputs", "precision", "result"},
+    {"errors", "hashing", "stats", "progress", "batches", "allocator", "metrics"},
+    {"axes", "anatomy", "convert", "hub", "measure", "optim", "outputs", "precision", "result"},
     {"assets"},
     {"packaged"},
     {"data", "report"},

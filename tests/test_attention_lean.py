@@ -46,7 +46,7 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("core", [ScaledDotProduct(), AlibiAttention()], ids=["dot product", "with a bias"])
-@pytest.mark.parametrize("form", ["lean", "torch"])
+@pytest.mark.parametrize("form", ["lean", "kept", "torch"])
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 @pytest.mark.usefixtures("blocks")
 def test_every_form_is_the_plain_one_in_outputs_and_gradients(
@@ -144,7 +144,7 @@ class Mine(ScaledDotProduct):
         return super().scores(q_BHTD, k_BKSD, scale) * 0
 
 
-@pytest.mark.parametrize("form", ["lean", "torch"])
+@pytest.mark.parametrize("form", ["lean", "kept", "torch"])
 def test_a_core_of_ones_own_is_never_replaced_by_a_faster_form_of_another(
     monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:

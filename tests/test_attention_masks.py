@@ -147,3 +147,42 @@ def blocks() -> itertools.product[tuple[slice, slice]]:
 
 def spans(length: int) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.combinations(range(length + 1), 2)]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        EVERYTHING,
+        Causal(),
+        Causal(offset=3),
+        Causal(offset=-4),
+        Window(3),
+        Window(2, offset=5),
+        Causal() & Window(4),
+        Causal() | Window(2),
+        Causal(offset=-4) | Causal(offset=-6),
+        Causal() & Padding(torch.arange(12)[None] < 9),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(0, 4), slice(5, 9), slice(11, 12)], ids=str)
+def test_no_key_outside_the_reach_of_some_queries_is_allowed_to_any_of_them(mask: Mask, rows: slice) -> None:
+    keys = 12
+    reach = mask.reach(rows, keys)
+    assert 0 <= reach.start <= reach.stop <= keys
+    allowed = mask.block(rows, slice(0, keys), torch.device("cpu"))
+    whole = allowed if isinstance(allowed, torch.Tensor) else torch.full((1, 1, 1, keys), allowed)
+    outside = torch.ones(keys, dtype=torch.bool)
+    outside[reach] = False
+    assert not whole.expand(*whole.shape[:2], rows.stop - rows.start, keys)[..., outside].any()
+
+
+def test_the_reach_of_a_causal_mask_and_of_a_window_is_as_narrow_as_it_can_be() -> None:
+    assert Causal(offset=2).reach(slice(0, 3), 20) == slice(0, 5)
+    assert Window(3).reach(slice(5, 7), 20) == slice(3, 9)
+    assert (Causal() & Window(3)).reach(slice(5, 7), 20) == slice(3, 7)
+
+
+def test_masks_of_an_alternative_are_checked_each() -> None:
+    with pytest.raises(InputError, match="does not fit scores"):
+        (Causal() | Padding(torch.ones(2, 7, dtype=torch.bool))).check((2, 1, 5, 5))

@@ -21,6 +21,14 @@ def test_wilson_is_the_textbook_formula() -> None:
     assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-6)
 
 
+def test_the_interval_of_a_mean_is_students() -> None:
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    found = stats.mean(values)
+    half = 3.182446 * values.std(ddof=1) / 2  # three degrees of freedom
+    assert (found.value, found.low, found.high) == pytest.approx((4.0, 4.0 - half, 4.0 + half), abs=1e-5)
+    assert stats.mean(np.array([1.0])) == stats.Estimate(1.0, None, None, 1)
+
+
 def test_all_right_is_not_certainty() -> None:
     found = stats.proportion(10, 10)
     assert found.value == 1.0

@@ -1,7 +1,8 @@
 """Which form of scaled dot-product attention is fastest where: the one place that decides.
 
-On CPUs that multiply bfloat16 the plain form is the fastest until its scores no longer fit in memory that is at hand;
-in float32 torch's own is hard to beat. Found by trying; the table that holds it to account is still to be made.
+`plain` is the formula step by step. `kept` and `lean` work in blocks of queries, with the gradient written out, and
+leave out keys that a mask hides from a whole block; the weights are kept for the way back, or computed again. `torch`
+is torch's own. `make bench` measures them beside each other: outputs/tables/attention_speed.md.
 """
 
 from __future__ import annotations
@@ -11,14 +12,25 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Form = Literal["plain", "lean", "torch"]
-PLAIN = 48 * 2**20  # scores: from here on writing them all down costs more than computing them twice
+from finetune.attention.masks import Mask
+
+Form = Literal["plain", "kept", "lean", "torch"]
+SHORT, LONG = 128, 1024  # keys: torch's float32 kernel has no equal above SHORT, with a causal mask above LONG
+LARGE = 64 * 2**20  # weights of a layer: from here on they are not kept, so that no layer needs more than 128 MB
+NARROW = 32  # width of a head: torch's kernel is made for wider ones
 
 
-def fastest(q_BHTD: Tensor, keys: int, dropout: float) -> Form:
-    """The form for queries of this shape, format and device."""
+def fastest(q_BHTD: Tensor, k_BKSD: Tensor, mask: Mask, dropout: float) -> Form:
+    """The form for queries and keys of this shape, format and device."""
+    heads, queries, width = q_BHTD.shape[1:]
+    shared, keys = k_BKSD.shape[1:3]
     if q_BHTD.device.type != "cpu":
-        return "torch"  # not measured here: its kernels are made for it
-    if q_BHTD.dtype == torch.float32:
-        return "plain" if dropout else "torch"  # torch's CPU kernel knows no dropout
-    return "plain" if q_BHTD.shape[:3].numel() * keys < PLAIN else "lean"
+        return "torch"  # its kernels are made for it
+    skips = keys > SHORT and mask.reach(slice(0, queries // 2), keys) != slice(0, keys)
+    short = keys <= SHORT and (width <= NARROW or shared < heads)
+    # of dropout torch's CPU kernel knows nothing
+    if q_BHTD.dtype == torch.float32 and not (dropout or short or (skips and keys <= LONG)):
+        return "torch"
+    if q_BHTD.shape[:3].numel() * keys >= LARGE:
+        return "lean"
+    return "kept" if skips else "plain"

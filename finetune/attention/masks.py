@@ -27,8 +27,12 @@ class Mask(ABC):
         """Of queries `rows` and keys `columns`: bools that broadcast to B, H, rows, columns; or one for all of them."""
 
     def parts(self) -> tuple[Mask, ...]:
-        """The masks it is made of; one that is made of none is its own only part."""
+        """The masks that must all allow; one that is made of none is its own only part."""
         return (self,)
+
+    def reach(self, rows: slice, keys: int) -> slice:
+        """The keys of `keys` between which all lie that any query of `rows` may look at."""
+        return slice(0, keys)
 
     def shape(self) -> tuple[int, int, int, int]:
         """B, H, T, S that it was made for; 1 for any."""
@@ -94,6 +98,9 @@ class Causal(Mask):
 
     offset: int = 0
 
+    def reach(self, rows: slice, keys: int) -> slice:
+        return within(0, rows.stop + self.offset, keys)
+
     def block(self, rows: slice, columns: slice, device: torch.device) -> Tensor | bool:
         first, last = rows.start + self.offset, rows.stop - 1 + self.offset
         if columns.stop - 1 <= first:
@@ -114,6 +121,9 @@ class Window(Mask):
     def __post_init__(self) -> None:
         if self.width < 1:
             raise InputError(f"a window is at least 1 position wide, got {self.width}")
+
+    def reach(self, rows: slice, keys: int) -> slice:
+        return within(rows.start + self.offset - self.width + 1, rows.stop - 1 + self.offset + self.width, keys)
 
     def block(self, rows: slice, columns: slice, device: torch.device) -> Tensor | bool:
         first, last = rows.start + self.offset, rows.stop - 1 + self.offset
@@ -160,6 +170,11 @@ class Both(Mask):
     def parts(self) -> tuple[Mask, ...]:
         return *self.one.parts(), *self.other.parts()
 
+    def reach(self, rows: slice, keys: int) -> slice:
+        one, other = self.one.reach(rows, keys), self.other.reach(rows, keys)
+        start = max(one.start, other.start)
+        return slice(start, max(start, min(one.stop, other.stop)))
+
     def block(self, rows: slice, columns: slice, device: torch.device) -> Tensor | bool:
         one, other = self.one.block(rows, columns, device), self.other.block(rows, columns, device)
         if isinstance(one, Tensor) and isinstance(other, Tensor):
@@ -174,14 +189,42 @@ class Either(Mask):
     one: Mask
     other: Mask
 
-    def parts(self) -> tuple[Mask, ...]:
-        return *self.one.parts(), *self.other.parts()
+    def shape(self) -> tuple[int, int, int, int]:
+        return tuple(max(sizes) for sizes in zip(self.one.shape(), self.other.shape(), strict=True))  # pyright: ignore
+
+    def check(self, scores: tuple[int, ...]) -> None:
+        self.one.check(scores)
+        self.other.check(scores)
+
+    def reach(self, rows: slice, keys: int) -> slice:
+        one, other = self.one.reach(rows, keys), self.other.reach(rows, keys)
+        return slice(min(one.start, other.start), max(one.stop, other.stop))
 
     def block(self, rows: slice, columns: slice, device: torch.device) -> Tensor | bool:
         one, other = self.one.block(rows, columns, device), self.other.block(rows, columns, device)
         if isinstance(one, Tensor) and isinstance(other, Tensor):
             return one | other
         return (True if one else other) if isinstance(one, bool) else (True if other else one)
+
+
+def within(start: int, stop: int, keys: int) -> slice:
+    """From start to stop, as far as there are keys; it may be empty."""
+    start = min(max(start, 0), keys)
+    return slice(start, min(max(stop, start), keys))
+
+
+def added(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """What to add to scores so that a softmax sees the allowed keys alone: 0, or a number below all scores.
+
+    Adding is an order of magnitude faster than filling in through a broadcast mask, and its gradient costs nothing. The
+    number is far from the lowest of the format, so that masks may be added on one another.
+    """
+    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(~allowed, lowest(dtype))
+
+
+def lowest(dtype: torch.dtype) -> float:
+    """A score that no softmax sees beside any other."""
+    return torch.finfo(dtype).min / 8
 
 
 def _positions(rows: slice, columns: slice, offset: int, device: torch.device) -> tuple[Tensor, Tensor]:

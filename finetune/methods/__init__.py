@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -16,6 +17,7 @@ from finetune.encode import Examples
 from finetune.features import Extraction
 from finetune.optim import AdamW, Budget
 from finetune.precision import cast
+from finetune.stats import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,7 @@ class Material:
     examples: Mapping[str, Examples]  # by split
     labels: tuple[str, ...]
     build: Callable[[Weights], tuple[PreTrainedModel, tuple[str, ...]]]  # the task's model, the names of its head
+    stock: Callable[[], Material]  # the same with the checkpoint's own attention
     extraction: Extraction  # reads features of a backbone once, and remembers them
     device: torch.device
     dtype: torch.dtype  # to compute in
@@ -80,6 +83,10 @@ class Method(ABC):
     def budget(self, budget: Budget) -> Budget:
         """The loop's budget, given the recipe's, which is for training the backbone."""
         return budget
+
+    def scores(self, trainee: Trainee, material: Material, logits_NC: np.ndarray) -> Mapping[str, Estimate]:
+        """What a method has to say of the test predictions beside the task's scores."""
+        return {}
 
     def training(self, module: nn.Module) -> Iterable[nn.Module]:
         """The modules in training mode during an update; the others are in eval mode: frozen means no dropout."""

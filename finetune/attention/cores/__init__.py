@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from finetune.attention.dropout import dropped
 from finetune.attention.forms import fastest
 from finetune.attention.lean import lean
-from finetune.attention.masks import EVERYTHING, Causal, Mask
+from finetune.attention.masks import EVERYTHING, Causal, Mask, added
 from finetune.attention.positions import Learned, Position, at
 from finetune.errors import InputError
 
@@ -81,19 +81,20 @@ class Core:
         """The call, once its arguments are known to belong together: what a core replaces that replaces every step."""
         queries, keys = q_BHTD.shape[2], k_BKSD.shape[2]
         mask = self.restrict(mask, keys - queries)
-        form = fastest(q_BHTD, keys, dropout) if self._is_softmax and not need_weights and not learned else "plain"
+        replaceable = self._is_softmax and not need_weights and not learned
+        form = fastest(q_BHTD, k_BKSD, mask, dropout) if replaceable else "plain"
         if form == "torch" and self.position is None:
             return fused(q_BHTD, k_BKSD, v_BKSD, mask, scale, dropout), None
-        if form == "lean":
+        if form != "plain":
             bias = partial(self.bias, offset=keys - queries, q_BHTD=q_BHTD, learned=learned)
-            return lean(q_BHTD, k_BKSD, v_BKSD, mask, bias, scale=scale, dropout=dropout), None
+            return lean(q_BHTD, k_BKSD, v_BKSD, mask, bias, scale=scale, dropout=dropout, keep=form != "lean"), None
         scores_BHTS = self.scores(q_BHTD, k_BKSD, scale)
         bias_HTS = self.bias(slice(0, queries), slice(0, keys), keys - queries, q_BHTD, learned)
         if bias_HTS is not None:
             scores_BHTS = scores_BHTS + bias_HTS
         allowed = mask.dense(queries, keys, q_BHTD.device)
         weights_BHTS = self.normalise(scores_BHTS, allowed, learned)
-        kept_BHTS = F.dropout(weights_BHTS, dropout) if dropout else weights_BHTS
+        kept_BHTS = dropped(weights_BHTS, dropout) if dropout else weights_BHTS
         return mix(kept_BHTS, v_BKSD), weights_BHTS if need_weights else None
 
     def learned(self, width: int, heads: int, head_width: int) -> dict[str, Tensor]:
@@ -164,7 +165,7 @@ def softmax(scores_BHTS: Tensor, allowed: Tensor | None) -> Tensor:
     """The softmax over the allowed keys; zeros where there are none."""
     if allowed is None:
         return scores_BHTS.softmax(-1)
-    weights_BHTS = scores_BHTS.masked_fill(~allowed, torch.finfo(scores_BHTS.dtype).min).softmax(-1)
+    weights_BHTS = (scores_BHTS + added(allowed, scores_BHTS.dtype)).softmax(-1)
     alive_BHT1 = allowed.any(-1, keepdim=True)
     return weights_BHTS if bool(alive_BHT1.all()) else weights_BHTS * alive_BHT1
 

@@ -1,0 +1,40 @@
+"""Whether memory that is freed stays at hand.
+
+glibc hands large blocks back to the system as soon as they are freed, and gets them back page by page, each cleared and
+mapped anew: for tensors that come and go with every step that can cost as much as computing them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from functools import cache
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+OWN = ("GLIBC_TUNABLES", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
+
+
+def keep_freed() -> bool:
+    """From here on freed memory stays with this process, for its next tensors; True where that took effect.
+
+    Whoever has set the allocator's behaviour in the environment has decided otherwise, and is left alone.
+    """
+    libc = _glibc()
+    if libc is None or any(name in os.environ for name in OWN):
+        return False
+    return bool(libc.mallopt(M_MMAP_MAX, 0) and libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def return_freed() -> None:
+    """Give what was freed so far back to the system."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """The system's allocator where it is glibc's."""
+    return ctypes.CDLL("libc.so.6") if sys.platform == "linux" and platform.libc_ver()[0] == "glibc" else None

@@ -1,0 +1,49 @@
+"""No training at all: the head that fits the checkpoint's own attention, put on a backbone whose attention is another.
+
+N examples of a batch, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import log_softmax
+
+from finetune import evaluate, stats
+from finetune.methods import Material, Trainee
+from finetune.methods.frozen import Frozen
+from finetune.stats import Estimate
+
+STOCK = "stock"  # the test examples, as the checkpoint's own attention has them
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockHead(Frozen):
+    """What swapping the attention costs before anything has learned from it, and how far it moves the predictions.
+
+    The head is fitted as `Frozen` fits it, on features of the checkpoint as it is, and meets those of the swapped one
+    in validation and test. With the checkpoint's own attention it is `Frozen`.
+    """
+
+    def trainee(self, material: Material) -> Trainee:
+        stock = super().trainee(material.stock())
+        examples = {part: each for part, each in material.examples.items() if part != "train"}
+        swapped, facts = material.extraction(lambda: material.build(material.weights)[0], examples, self.pooling)
+        return replace(
+            stock,
+            examples={**swapped, "train": stock.examples["train"], STOCK: stock.examples["test"]},
+            feature_seconds=stock.feature_seconds + facts.seconds,
+            feature_memory=max(stock.feature_memory, facts.peak_memory_bytes),
+        )
+
+    def scores(self, trainee: Trainee, material: Material, logits_NC: np.ndarray) -> Mapping[str, Estimate]:
+        stock = evaluate.predict(trainee.module, trainee.examples[STOCK], material.extraction.accelerator)
+        return {"divergence": stats.mean(divergence(stock.logits, logits_NC))}
+
+
+def divergence(from_NC: np.ndarray, to_NC: np.ndarray) -> np.ndarray:
+    """How far each prediction moved, in nats: Kullback and Leibler's divergence of the second from the first."""
+    before_NC, after_NC = log_softmax(from_NC, axis=-1), log_softmax(to_NC, axis=-1)
+    return np.maximum((np.exp(before_NC) * (before_NC - after_NC)).sum(axis=-1), 0.0)
