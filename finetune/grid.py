@@ -13,6 +13,7 @@ from finetune.errors import InputError
 from finetune.execute import run
 from finetune.progress import Silent
 from finetune.recipe import Recipe
+from finetune.report.groups import Failed
 from finetune.report.tables import Table, table
 from finetune.result import Result
 from finetune.session import Shelf
@@ -34,8 +35,12 @@ class Comparison:
     def table(self) -> Table:
         return table(
             self.results,
-            [(each.recipe.name, each.recipe.method_name, each.recipe.attention_name) for each in self.failures],
+            [_failed(each.recipe) for each in self.failures],
         )
+
+
+def _failed(recipe: Recipe) -> Failed:
+    return Failed(recipe=recipe.to_json(), method=recipe.method_name, attention=recipe.attention_name)
 
 
 def seeds(recipes: Iterable[Recipe], count: int) -> list[Recipe]:

@@ -65,6 +65,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         (["compare", "bert_r8", "--methods", "full,frzen"], "unknown method 'frzen'; did you mean 'frozen'?"),
         (["compare", "bert_r8", "--methods", ","], "--methods names no method, got ','"),
         (["compare", "bert_r8", "--save", "a/b"], "--save takes a name, not a path, got 'a/b'"),
+        (["tables", "compere"], "unknown table of outputs/tables 'compere'; did you mean 'compare'?"),
         (["assets", "fetch", "minilm"], "unknown packaged asset 'minilm'; did you mean 'minilm-l6'?"),
         (["assets", "remove"], "needs the names of what to remove"),
     ],
@@ -107,11 +108,59 @@ def test_compare_prints_and_saves_the_table_and_a_second_call_only_reads(
     arguments = ["compare", str(mine), "--seeds", "2", "--out", str(tmp_path / "out"), "--save", "t"]
     code, out, err = answer(capsys, *arguments)
     assert code == 0
-    assert [line.split()[:2] for line in out.splitlines()[2:]] == [["mine", m] for m in ("frozen", "lora", "full")]
+    assert [line.split()[:2] for line in out.splitlines()[2:5]] == [["mine", m] for m in ("frozen", "lora", "full")]
+    assert out.splitlines()[5:] == ["", "mine: 8 of 8 test texts also in train; that flatters every method alike"]
     assert "[6/6] mine full seed 1" in err
     assert {path.suffix for path in (tmp_path / "out" / "tables").iterdir()} == {".md", ".csv", ".tex", ".json"}
     monkeypatch.setattr("finetune.execute._execute", lambda *_: pytest.fail("it ran again"))
     assert answer(capsys, *arguments)[1] == out
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """An output folder with the committed records, and nothing else."""
+    (tmp_path / "tables").mkdir()
+    for name in ("compare", "r8"):
+        records = (Path(__file__).parents[1] / "outputs" / "tables" / f"{name}.json").read_bytes()
+        (tmp_path / "tables" / f"{name}.json").write_bytes(records)
+    return tmp_path
+
+
+def test_tables_prints_from_the_records_alone_in_any_format(capsys: pytest.CaptureFixture[str], saved: Path) -> None:
+    before = sorted((saved / "tables").iterdir())
+    code, out, err = answer(capsys, "tables", "r8", "compare", "--out", str(saved), "--format", "csv")
+    assert (code, err) == (0, "")
+    first, second = out.split("\n\n")
+    assert [line.split(",")[:2] for line in first.splitlines()[1:]] == [["bert_r8", "frozen"], ["bert_r8", "full"]]
+    assert len(second.splitlines()) == 10
+    assert sorted((saved / "tables").iterdir()) == before
+
+
+def test_tables_writes_again_what_is_committed(capsys: pytest.CaptureFixture[str], saved: Path) -> None:
+    assert answer(capsys, "tables", "r8", "compare", "--out", str(saved), "--save")[0] == 0
+    committed = Path(__file__).parents[1] / "outputs" / "tables"
+    for name in ("r8", "compare"):
+        for ending in ("md", "csv", "tex", "json"):
+            file = f"{name}.{ending}"
+            assert (saved / "tables" / file).read_text() == (committed / file).read_text(), file
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}", "holds no list of records; `finetune compare --save mine` does"),
+        ('[{"a": 1}]', "a record of a run is to have all fields of finetune.Result, got \"{'a': 1}\""),
+        ("[", "is damaged"),
+    ],
+)
+def test_records_that_are_none_are_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], saved: Path, text: str, words: str
+) -> None:
+    (saved / "tables" / "mine.json").write_text(text)
+    code, out, err = answer(capsys, "tables", "compare", "mine", "--out", str(saved))
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
 
 
 def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
@@ -124,14 +173,20 @@ def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
     code, out, err = answer(capsys, *arguments[:1], str(bad), *arguments[1:])
     assert code == 2
     assert "finetune: bad full seed 0: data file" in err
-    assert [line.split()[:5] for line in out.splitlines()[-2:]] == [["bad", m, "–", "–", "–"] for m in both]
+    assert [line.split()[:5] for line in out.splitlines()[4:6]] == [["bad", m, "–", "–", "–"] for m in both]
 
 
 def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "compare", "list", "show", "assets", "pin"):
+    for command in ("run", "compare", "list", "show", "assets", "pin", "tables"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         assert f"example: finetune {command}" in capsys.readouterr().out
+
+
+def test_tables_reads_no_model() -> None:
+    code = "import sys; from finetune.cli import main; main(['tables', 'r8']); print({'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_help_and_list_import_neither_torch_nor_transformers() -> None:
@@ -159,7 +214,7 @@ def test_a_recipe_file_runs_by_every_way_in(mine: Path, tmp_path: Path, launcher
     command = [*launcher, str(mine), "--method", "lora", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].split()[:2] == ["mine", "lora"]
+    assert done.stdout.splitlines()[2].split()[:2] == ["mine", "lora"]
     assert len(list((tmp_path / "out" / "mine").iterdir())) == 1
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from finetune.recipe import Recipe
 
 
+FORMATS = ("terminal", "markdown", "csv", "latex")  # the methods of a table that write it
+
+
 class Command(ABC):
     """One word of the command line. The docstring of its module is its help."""
 
@@ -35,6 +38,10 @@ class Command(ABC):
         Raises:
             InputError: something given cannot work: exit code 2.
         """
+
+
+def takes_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table (default: terminal)")
 
 
 def takes_out(parser: argparse.ArgumentParser) -> None:

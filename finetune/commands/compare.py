@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from finetune.grid import Comparison
 
 METHODS = "frozen,lora,full"
-FORMATS = ("terminal", "markdown", "csv", "latex")
 
 
 class Compare(Command):
@@ -32,7 +31,7 @@ class Compare(Command):
             "--attention", help="separated by commas: stock, multihead, sliding_window, … (default: each recipe's own)"
         )
         parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
-        parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table (default: terminal)")
+        commands.takes_format(parser)
         parser.add_argument(
             "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"
         )
@@ -71,9 +70,7 @@ def save(comparison: Comparison, folder: Path, name: str) -> None:
     """The table in every format that is kept, and the records behind it."""
     from finetune.outputs import write_text, writing
 
-    table = comparison.table()
-    records = json.dumps([result.to_json() for result in comparison.results], indent=1)
+    comparison.table().save(folder, name)
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for ending, text in (("md", table.markdown()), ("csv", table.csv()), ("tex", table.latex()), ("json", records)):
-            write_text(folder / f"{name}.{ending}", text + "\n")
+        records = [result.to_json() for result in comparison.results]
+        write_text(folder / f"{name}.json", json.dumps(records, indent=1) + "\n")
