@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from finetune.errors import InputError
+from finetune.errors import InputError, NoFieldError
 from finetune.execute import run
 from finetune.progress import Silent
 from finetune.recipe import Recipe
@@ -52,6 +52,43 @@ def seeds(recipes: Iterable[Recipe], count: int) -> list[Recipe]:
     if count < 1:
         raise InputError(f"seeds must be at least 1, got {count}")
     return [replace(recipe, seed=recipe.seed + number) for recipe in recipes for number in range(count)]
+
+
+def settle(recipes: Sequence[Recipe], settings: Iterable[str], progress: Silent) -> list[Recipe]:
+    """Each recipe with every `field.field=value` that it has the field for; which have not is told.
+
+    Raises:
+        InputError: none of them has the field, or one that has it takes no such value.
+    """
+    recipes = list(recipes)
+    for setting in settings:
+        set_or_not = [_set(recipe, setting) for recipe in recipes]
+        without = [
+            recipe.variant for recipe, each in zip(recipes, set_or_not, strict=True) if isinstance(each, NoFieldError)
+        ]
+        if len(without) == len(recipes):
+            raise _nearest([each for each in set_or_not if isinstance(each, NoFieldError)])
+        if without:
+            progress.say(f"--set {setting} leaves {', '.join(dict.fromkeys(without))} as they are: no such field")
+        recipes = [old if isinstance(new, NoFieldError) else new for old, new in zip(recipes, set_or_not, strict=True)]
+    return recipes
+
+
+def _set(recipe: Recipe, setting: str) -> Recipe | NoFieldError:
+    try:
+        return recipe.override([setting])
+    except NoFieldError as error:
+        return error
+
+
+def _nearest(errors: Sequence[NoFieldError]) -> NoFieldError:
+    """One error for all recipes: of those that came farthest along the path, with every field that any of them has."""
+    first, *others = [error for error in errors if error.left == min(each.left for each in errors)]
+    owners = dict.fromkeys(error.owner for error in (first, *others))
+    if len(owners) == 1:
+        return first
+    known = {name for error in (first, *others) for name in error.known}
+    return NoFieldError(" or ".join(owners), first.name, known, first.left)
 
 
 def compare(recipes: Sequence[Recipe], *, out: str | Path = "outputs", progress: Silent | None = None) -> Comparison:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from finetune import cli, packaged
+from finetune import Recipe, cli, packaged
+from finetune.grid import Comparison
 
 OWN = '''"""Mine: a tiny BERT on a table of mine."""
 
@@ -63,6 +64,16 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         (["rum"], "did you mean run?"),
         (["compare", "bert_r8", "--seeds", "0"], "seeds must be at least 1, got 0"),
         (["compare", "bert_r8", "--methods", "full,frzen"], "unknown method 'frzen'; did you mean 'frozen'?"),
+        (
+            ["compare", "bert_r8", "--set", "method.rnk=4"],
+            "unknown field of Frozen or LoRA or Full 'rnk'; did you mean 'rank'? known: alpha, ",
+        ),
+        (
+            ["compare", "bert_r8", "--attention", "stock,multihead,sliding_window", "--set", "attention.core.wdth=4"],
+            "unknown field of ScaledDotProduct or SlidingWindow 'wdth'; did you mean 'width'?",
+        ),
+        (["compare", "bert_r8", "--set", "method.rank=0"], "LoRA.rank must be at least 1, got 0"),
+        (["run", "bert_r8", "--method", "frozen", "--set", "method.rank=4"], "unknown field of Frozen 'rank'; known: "),
         (["compare", "bert_r8", "--methods", ","], "--methods names no method, got ','"),
         (["compare", "bert_r8", "--save", "a/b"], "--save takes a name, not a path, got 'a/b'"),
         (["tables", "compere"], "unknown table of outputs/tables 'compere'; did you mean 'compare'?"),
@@ -114,6 +125,33 @@ def test_compare_prints_and_saves_the_table_and_a_second_call_only_reads(
     assert {path.suffix for path in (tmp_path / "out" / "tables").iterdir()} == {".md", ".csv", ".tex", ".json"}
     monkeypatch.setattr("finetune.execute._execute", lambda *_: pytest.fail("it ran again"))
     assert answer(capsys, *arguments)[1] == out
+
+
+def test_a_setting_in_a_comparison_is_for_the_variants_that_have_its_field_and_the_others_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Recipe] = []
+
+    def compare(recipes: list[Recipe], **_: object) -> Comparison:
+        asked.extend(recipes)
+        return Comparison((), ())
+
+    monkeypatch.setattr("finetune.grid.compare", compare)
+    arguments = ["--attention", "stock,sliding_window", "--methods", "frozen,lora", "--seeds", "1", "--rows", "7"]
+    arguments += ["--set", "method.rank=4", "--set", "attention.core.width=9", "--set", "budget.epochs=2"]
+    code, _, err = answer(capsys, "compare", "bert_r8", *arguments)
+    assert code == 0
+    assert err.splitlines()[:2] == [
+        "--set method.rank=4 leaves bert_r8 frozen, bert_r8 frozen sliding_window as they are: no such field",
+        "--set attention.core.width=9 leaves bert_r8 frozen, bert_r8 lora as they are: no such field",
+    ]
+    assert "budget" not in err
+    stock_frozen, frozen, stock_lora, lora = (recipe.to_json() for recipe in asked)
+    assert stock_frozen["attention"] is stock_lora["attention"] is None
+    assert frozen["attention"]["core"]["width"] == lora["attention"]["core"]["width"] == 9
+    assert stock_lora["method"]["rank"] == lora["method"]["rank"] == 4
+    assert "rank" not in frozen["method"]
+    assert {(recipe.budget.epochs, recipe.split.train_rows) for recipe in asked} == {(2, 7)}
 
 
 @pytest.fixture

@@ -52,8 +52,8 @@ def takes_attention(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attention", help="stock, multihead, sliding_window, … (default: the recipe's own)")
 
 
-def takes_settings(parser: argparse.ArgumentParser) -> None:
-    """The options that change a recipe."""
+def takes_settings(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """The options that change a recipe; `more` is what the help of --set says at its end."""
     parser.add_argument(
         "--rows", type=int, help="cap on training rows; the rows of a small cap are among those of a larger"
     )
@@ -64,24 +64,33 @@ def takes_settings(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FIELD=VALUE",
         dest="settings",
-        help="set any field, for example --set method.rank=16",
+        help=f"set any field, for example --set method.rank=16{more}",
     )
 
 
-def recipe(given: Any, name: str, method: str | None, attention: str | None) -> Recipe:
-    """The recipe of that name, for a method, around an attention, with the settings that were given."""
+def variant(name: str, method: str | None, attention: str | None) -> Recipe:
+    """The recipe of that name, for a method, around an attention; None: the recipe's own."""
     found = catalog.load(name).of(method)
-    if attention is not None:
-        from finetune.attention.swap import named
+    if attention is None:
+        return found
+    from finetune.attention.swap import named
 
-        found = replace(found, attention=named(attention))
-    found = found.override(given.settings)
-    split = found.split
+    return replace(found, attention=named(attention))
+
+
+def capped(recipe: Recipe, given: Any) -> Recipe:
+    """The recipe with as many rows as were given."""
+    split = recipe.split
     if given.rows is not None:
         split = replace(split, train_rows=given.rows)
     if given.test_rows is not None:
         split = replace(split, test_rows=given.test_rows)
-    return replace(found, split=split)
+    return replace(recipe, split=split)
+
+
+def recipe(given: Any, name: str, method: str | None, attention: str | None) -> Recipe:
+    """The variant with everything that was given; it has a field for each setting, or that is an error."""
+    return capped(variant(name, method, attention).override(given.settings), given)
 
 
 def progress() -> Silent:

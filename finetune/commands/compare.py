@@ -36,7 +36,7 @@ class Compare(Command):
             "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"
         )
         commands.takes_out(parser)
-        commands.takes_settings(parser)
+        commands.takes_settings(parser, " (leaves variants without the field as they are)")
 
     def run(self, given: Any) -> int:
         from finetune import grid
@@ -47,10 +47,11 @@ class Compare(Command):
         attentions = _listed(given.attention) if given.attention else [None]
         if given.save and Path(given.save).name != given.save:
             raise InputError(f"--save takes a name, not a path, got {given.save!r}")
-        recipes = [
-            commands.recipe(given, *variant) for variant in itertools.product(given.recipes, methods, attentions)
-        ]
-        comparison = grid.compare(grid.seeds(recipes, given.seeds), out=given.out, progress=commands.progress())
+        progress = commands.progress()
+        every = itertools.product(given.recipes, methods, attentions)
+        settled = grid.settle([commands.variant(*each) for each in every], given.settings, progress)
+        recipes = [commands.capped(recipe, given) for recipe in settled]
+        comparison = grid.compare(grid.seeds(recipes, given.seeds), out=given.out, progress=progress)
         if commands.first():
             print(getattr(comparison.table(), given.format)())
             if given.save:
