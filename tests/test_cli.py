@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,8 +125,26 @@ def test_compare_prints_and_saves_the_table_and_a_second_call_only_reads(
     assert out.splitlines()[5:] == ["", "mine: 8 of 8 test texts also in train; that flatters every method alike"]
     assert "[6/6] mine full seed 1" in err
     assert {path.suffix for path in (tmp_path / "out" / "tables").iterdir()} == {".md", ".csv", ".tex", ".json"}
+    assert f"done: 6 of 6 runs, 0 of them before; see {tmp_path / 'out'}" in err
     monkeypatch.setattr("finetune.execute._execute", lambda *_: pytest.fail("it ran again"))
-    assert answer(capsys, *arguments)[1] == out
+    _, again, err = answer(capsys, *arguments)
+    assert again == out
+    assert "done: 6 of 6 runs, 6 of them before" in err
+
+
+def test_run_says_where_it_wrote_and_when_it_did_where_that_was_before(
+    capsys: pytest.CaptureFixture[str], mine: Path, tmp_path: Path
+) -> None:
+    arguments = ["run", str(mine), "--out", str(tmp_path / "out")]
+    code, out, err = answer(capsys, *arguments)
+    (record,) = (tmp_path / "out" / "mine").glob("*/result.json")
+    assert code == 0
+    assert err.splitlines()[-1] == f"wrote {record.parent}"
+    assert str(record.parent) not in out  # what is piped on is the table
+    os.utime(record, (time.mktime((2026, 11, 23, 12, 23, 5, 0, 0, -1)),) * 2)
+    _, again, err = answer(capsys, *arguments)
+    assert again == out
+    assert err.splitlines()[-1] == f"done before, 2026-11-23 12:23: {record.parent}; delete the folder to run it again"
 
 
 def test_a_setting_in_a_comparison_is_for_the_variants_that_have_its_field_and_the_others_are_named(
@@ -211,6 +231,7 @@ def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
     code, out, err = answer(capsys, *arguments[:1], str(bad), *arguments[1:])
     assert code == 2
     assert "finetune: bad full seed 0: data file" in err
+    assert "done: 2 of 4 runs, 0 of them before" in err
     assert [line.split()[:5] for line in out.splitlines()[4:6]] == [["bad", m, "–", "–", "–"] for m in both]
 
 
@@ -259,8 +280,6 @@ def test_a_recipe_file_runs_by_every_way_in(mine: Path, tmp_path: Path, launcher
 def test_two_processes_train_together_and_give_one_result_that_counts_every_row_once(
     mine: Path, tmp_path: Path
 ) -> None:
-    import os
-
     launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     command = [sys.executable, *launch, str(mine), "--method", "lora", "--out", str(tmp_path / "out")]

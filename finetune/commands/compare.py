@@ -15,6 +15,8 @@ from finetune.errors import InputError
 
 if TYPE_CHECKING:
     from finetune.grid import Comparison
+    from finetune.progress import Silent
+    from finetune.recipe import Recipe
 
 METHODS = "frozen,lora,full"
 
@@ -41,17 +43,12 @@ class Compare(Command):
     def run(self, given: Any) -> int:
         from finetune import grid
 
-        methods = _listed(given.methods)
-        if not methods:
-            raise InputError(f"--methods names no method, got {given.methods!r}; for example --methods {METHODS}")
-        attentions = _listed(given.attention) if given.attention else [None]
         if given.save and Path(given.save).name != given.save:
             raise InputError(f"--save takes a name, not a path, got {given.save!r}")
         progress = commands.progress()
-        every = itertools.product(given.recipes, methods, attentions)
-        settled = grid.settle([commands.variant(*each) for each in every], given.settings, progress)
-        recipes = [commands.capped(recipe, given) for recipe in settled]
-        comparison = grid.compare(grid.seeds(recipes, given.seeds), out=given.out, progress=progress)
+        recipes = grid.seeds(_recipes(given, progress), given.seeds)
+        comparison = grid.compare(recipes, out=given.out, progress=progress)
+        progress.say(_where(comparison, given.out))
         if commands.first():
             print(getattr(comparison.table(), given.format)())
             if given.save:
@@ -61,6 +58,23 @@ class Compare(Command):
         if comparison.failures:
             return 2
         return 0 if all(result.status == "done" for result in comparison.results) else 1
+
+
+def _recipes(given: Any, progress: Silent) -> list[Recipe]:
+    """Every variant asked for, with the settings it has a field for."""
+    from finetune import grid
+
+    methods = _listed(given.methods)
+    if not methods:
+        raise InputError(f"--methods names no method, got {given.methods!r}; for example --methods {METHODS}")
+    attentions = _listed(given.attention) if given.attention else [None]
+    variants = [commands.variant(*each) for each in itertools.product(given.recipes, methods, attentions)]
+    return [commands.capped(recipe, given) for recipe in grid.settle(variants, given.settings, progress)]
+
+
+def _where(comparison: Comparison, out: str) -> str:
+    done = len(comparison.results)
+    return f"done: {done} of {done + len(comparison.failures)} runs, {comparison.before} of them before; see {out}"
 
 
 def _listed(text: str) -> list[str]:
