@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from finetune import Recipe, cli, packaged
+import finetune.axes
+from finetune import Recipe, cli, data, methods, packaged, tasks
+from finetune.attention import swap
 from finetune.grid import Comparison
 
 OWN = '''"""Mine: a tiny BERT on a table of mine."""
@@ -97,7 +99,39 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 def test_list_shows_every_recipe_with_its_first_line(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = answer(capsys, "list")
     assert code == 0
-    assert "bert_r8       BERT (MiniLM-L6) on Reuters R8: which of eight topics is a news wire about?\n" in out
+    assert "  bert_r8       BERT (MiniLM-L6) on Reuters R8: which of eight topics is a news wire about?\n" in out
+
+
+def test_list_shows_what_there_is_to_choose_from_by_section(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = answer(capsys, "list")
+    assert code == 0
+    sections = out.split("\n\n")
+    assert [section.partition(" (")[0] for section in sections] == ["recipes", "methods", "attentions", "data", "tasks"]
+    assert "  lora         LoRA: low-rank updates beside frozen weights (" in sections[1]
+    assert "  classification  Which of k classes a text, a pair of texts or an image belongs to." in sections[4]
+
+
+def test_list_of_a_section_is_its_lines_alone_and_every_one_says_something(capsys: pytest.CaptureFixture[str]) -> None:
+    axes = {"methods": methods, "data": data, "tasks": tasks}
+    known = {name: finetune.axes.names(axis) for name, axis in axes.items()} | {"attentions": swap.names()}
+    for section, names in known.items():
+        code, out, _ = answer(capsys, "list", section)
+        assert code == 0
+        assert sorted(line.split()[0] for line in out.splitlines()) == names
+        assert all(len(line.split()) > 3 for line in out.splitlines())
+    code, _, err = answer(capsys, "list", "method")
+    assert code == 2
+    assert "invalid choice: 'method'" in err
+    assert "did you mean methods?" in err
+
+
+@pytest.mark.parametrize("command", ["run", "compare", "show"])
+def test_help_says_where_the_names_are(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for section in ("recipes", "methods", "attentions"):
+        assert f"`finetune list {section}`" in text
 
 
 def test_show_is_the_resolved_recipe_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,10 +287,27 @@ def test_help_and_list_import_neither_torch_nor_transformers() -> None:
         "import sys; from finetune.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "main(['list']); print(sorted({'torch', 'transformers', 'datasets', 'numpy'} & set(sys.modules)))"
+        "main(['list']); print(sorted({'torch', 'transformers', 'datasets', 'numpy'} & set(sys.modules)))\n"
+        "print([name for name in sys.modules if name.startswith('finetune.methods')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stdout.splitlines()[-2:] == ["[]", "[]"]
+
+
+def test_list_answers_within_a_third_of_a_second() -> None:
+    code = "import time; t = time.perf_counter(); from finetune.cli import main; main(['list']); "
+    times = [
+        float(
+            subprocess.run(
+                [sys.executable, "-c", code + "print(time.perf_counter() - t)"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.splitlines()[-1]
+        )
+        for _ in range(3)
+    ]
+    assert min(times) < 0.3
 
 
 @pytest.mark.parametrize(

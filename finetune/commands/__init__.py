@@ -48,8 +48,21 @@ def takes_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="outputs", help="folder of the run folders (default: outputs)")
 
 
+def takes_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="a name of `finetune list recipes`, or a .py file of yours")
+
+
+def takes_method(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--method", help="frozen, lora, full, … (all: `finetune list methods`; default: the recipe's own)"
+    )
+
+
 def takes_attention(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--attention", help="stock, multihead, sliding_window, … (default: the recipe's own)")
+    parser.add_argument(
+        "--attention",
+        help="stock, multihead, sliding_window, … (all: `finetune list attentions`; default: the recipe's own)",
+    )
 
 
 def takes_settings(parser: argparse.ArgumentParser, more: str = "") -> None:
@@ -64,7 +77,7 @@ def takes_settings(parser: argparse.ArgumentParser, more: str = "") -> None:
         default=[],
         metavar="FIELD=VALUE",
         dest="settings",
-        help=f"set any field, for example --set method.rank=16{more}",
+        help=f"set any field of `finetune show`, for example --set method.rank=16{more}",
     )
 
 

@@ -26,11 +26,17 @@ class Compare(Command):
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            "recipes", metavar="RECIPE", nargs="+", help="names of `finetune list`, or .py files of yours"
+            "recipes", metavar="RECIPE", nargs="+", help="names of `finetune list recipes`, or .py files of yours"
         )
-        parser.add_argument("--methods", default=METHODS, help=f"separated by commas (default: {METHODS})")
         parser.add_argument(
-            "--attention", help="separated by commas: stock, multihead, sliding_window, … (default: each recipe's own)"
+            "--methods",
+            default=METHODS,
+            help=f"separated by commas (all: `finetune list methods`; default: {METHODS})",
+        )
+        parser.add_argument(
+            "--attention",
+            help="separated by commas: stock, multihead, sliding_window, … (all: `finetune list attentions`; default: "
+            "each recipe's own)",
         )
         parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
         commands.takes_format(parser)

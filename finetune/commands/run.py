@@ -17,8 +17,8 @@ class Run(Command):
     example = "finetune run bert_r8 --method lora --seed 1 --set method.rank=16"
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("recipe", metavar="RECIPE", help="a name of `finetune list`, or a .py file of yours")
-        parser.add_argument("--method", help="frozen, lora, full, … (default: the recipe's own)")
+        commands.takes_recipe(parser)
+        commands.takes_method(parser)
         parser.add_argument("--seed", type=int, help="of the head's first weights, batches and dropout")
         commands.takes_attention(parser)
         commands.takes_out(parser)
