@@ -7,13 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from finetune.errors import one_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wheel:
-    requirement: str
-    sha256: str
-    megabytes: int
+from finetune.wheel import Wheel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # a module imports only from rows above its own
 LAYERS = [
     {"errors", "hashing", "stats", "progress", "batches", "measure", "metrics"},
-    {"axes", "anatomy", "convert", "hub", "optim", "outputs", "precision", "result"},
+    {"axes", "anatomy", "cache", "convert", "hub", "optim", "outputs", "precision", "result", "wheel"},
     {"assets"},
     {"packaged"},
     {"data", "report"},
