@@ -1,4 +1,4 @@
-"""The recipes there are, by name or by file; listing them imports none."""
+"""What there is to choose from, and the recipes by name or by file; listing imports none of it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,36 @@ if TYPE_CHECKING:
     from finetune.recipe import Recipe
 
 
+SECTIONS = ("recipes", "methods", "attentions", "data", "tasks")
+
+
+def section(name: str) -> dict[str, str]:
+    """What there is of one of SECTIONS: names, and the first lines of their docstrings."""
+    if name == "recipes":
+        return summaries()
+    folder = Path(__file__).parent
+    if name != "attentions":
+        return _folder_summaries(folder / name)
+    # as `attention.swap.names`, which would import torch
+    cores = _folder_summaries(folder / "attention" / "cores")
+    ours = _summary(folder / "attention" / "multihead.py")
+    del cores["scaled_dot_product"]
+    return {"stock": "The checkpoint's own attention", "multihead": ours} | cores
+
+
 def summaries() -> dict[str, str]:
     """The shipped recipes' names and the first lines of their docstrings."""
-    return {path.stem: _summary(path) for path in sorted(_folder().glob("*.py")) if path.stem != "__init__"}
+    return _folder_summaries(_folder())
 
 
 def _folder() -> Path:
     import recipes
 
     return Path(next(iter(recipes.__path__)))
+
+
+def _folder_summaries(folder: Path) -> dict[str, str]:
+    return {path.stem: _summary(path) for path in sorted(folder.glob("*.py")) if path.stem != "__init__"}
 
 
 def _summary(path: Path) -> str:

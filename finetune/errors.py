@@ -12,6 +12,15 @@ class InputError(ValueError):
     """Bad input. Its text is the one line the user sees; the command line ends with exit code 2."""
 
 
+class NoFieldError(InputError):
+    """A setting reaches no field of this recipe. Another recipe may have it."""
+
+    def __init__(self, owner: str, name: str, known: Iterable[str], left: int, text: str = "") -> None:
+        self.owner, self.name, self.known = owner, name, tuple(known)  # the part that lacks it, the name, those it has
+        self.left = left  # names of the setting's path after this one
+        super().__init__(text or str(one_of(f"field of {owner}", name, self.known)))
+
+
 def one_of(what: str, given: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not among the known ones, with the nearest of them first."""
     names = sorted(known)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ from finetune.stats import Estimate
 from finetune.train import Fit, fit
 
 
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A run that is done."""
+
+    result: Result
+    folder: Path
+    before: datetime | None  # when it was finished; None: just now
+
+
 def run(
     recipe: Recipe, *, out: str | Path = "outputs", progress: Silent | None = None, shelf: Shelf | None = None
 ) -> Result:
@@ -33,15 +43,23 @@ def run(
     Raises:
         InputError: something the user gave cannot work; nothing finished is lost.
     """
+    return complete(recipe, out=out, progress=progress, shelf=shelf).result
+
+
+def complete(
+    recipe: Recipe, *, out: str | Path = "outputs", progress: Silent | None = None, shelf: Shelf | None = None
+) -> Done:
+    """As `run`, and where and when it was."""
     here = session(recipe, progress=progress, shelf=shelf)
     folder = here.folder(out)
+    before = folder.finished()
     if folder.result() is None:
         devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
         holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
         with holding, torch.random.fork_rng(devices):  # the caller's random numbers go on as if nothing had happened
             _execute(here, folder)
         here.accelerator.wait_for_everyone()
-    return Result.from_json(folder.result() or {})
+    return Done(result=Result.from_json(folder.result() or {}), folder=folder.path, before=before)
 
 
 def _execute(here: Session, folder: RunFolder) -> None:

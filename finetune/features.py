@@ -19,8 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from finetune import batches, packaged
+from finetune import batches
 from finetune.anatomy import backbone
+from finetune.cache import writing_cache
 from finetune.encode import Examples, Features
 from finetune.errors import one_of
 from finetune.hashing import content_key
@@ -128,7 +129,7 @@ class Extraction:
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:
-    with packaged.writing_cache():
+    with writing_cache():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")  # two processes may take the same features at once
         save_file(dict(tensors), partial, metadata={"facts": json.dumps(asdict(facts))})

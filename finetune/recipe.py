@@ -19,7 +19,7 @@ from finetune.attention.positions import Position
 from finetune.attention.swap import STOCK, MultiHead
 from finetune.checkpoint import Checkpoint, Hub, Local, Packaged
 from finetune.data import Data
-from finetune.errors import InputError, one_of
+from finetune.errors import InputError, NoFieldError, one_of
 from finetune.hashing import content_key
 from finetune.methods import Method
 from finetune.optim import Budget
@@ -69,10 +69,15 @@ class Recipe:
         return STOCK if self.attention is None else self.attention.name
 
     @property
+    def variant(self) -> str:
+        """What tells this recipe from its siblings but for the seed, for people."""
+        swapped = "" if self.attention is None else f" {self.attention_name}"
+        return f"{self.name} {self.method_name}{swapped}"
+
+    @property
     def label(self) -> str:
         """What tells this recipe from its siblings, for people."""
-        swapped = "" if self.attention is None else f" {self.attention_name}"
-        return f"{self.name} {self.method_name}{swapped} seed {self.seed}"
+        return f"{self.variant} seed {self.seed}"
 
     def to_json(self) -> dict[str, Any]:
         return _to_json(self)
@@ -90,7 +95,7 @@ class Recipe:
         """The recipe with `field.field=value` applied, each value read as its field's type.
 
         Raises:
-            InputError: no such field, or not such a value.
+            InputError: no such field (then it is a NoFieldError), or not such a value.
         """
         recipe = self
         for setting in settings:
@@ -171,11 +176,12 @@ def _replaced(value: Any, path: list[str], text: str, whole: str) -> Any:
     name, *rest = path
     names = [field.name for field in fields(value)]
     if name not in names:
-        raise one_of(f"field of {type(value).__name__}", name, names)
+        raise NoFieldError(type(value).__name__, name, names, len(rest))
     if rest:
         inner = getattr(value, name)
         if not is_dataclass(inner):
-            raise InputError(f"{whole}: {name} is a plain value and has no field {rest[0]!r}")
+            text = f"{whole}: {name} is a plain value and has no field {rest[0]!r}"
+            raise NoFieldError(name, rest[0], (), len(rest) - 1, text)
         return replace(value, **{name: _replaced(inner, rest, text, whole)})
     return replace(value, **{name: _parsed(text, typing.get_type_hints(type(value))[name], whole)})
 

@@ -49,6 +49,13 @@ class Result:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Result:
+        """The result that `to_json` wrote.
+
+        Raises:
+            InputError: it was written by another version, or is something else.
+        """
+        if not isinstance(value, Mapping) or not {"recipe", "method", "scores", "validation", "labels"} <= set(value):
+            raise InputError(f"a record of a run is to have all fields of finetune.Result, got {str(value)[:60]!r}")
         parts: dict[str, Any] = dict(value)
         for name in ("scores", "validation"):
             parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}

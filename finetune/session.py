@@ -12,8 +12,9 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from finetune import allocator, packaged, precision
+from finetune import allocator, precision
 from finetune.attention.swap import load_learned, swap
+from finetune.cache import features_dir
 from finetune.checkpoint import Checkpoint, Weights
 from finetune.data import Data, Fetched
 from finetune.encode import Examples
@@ -103,7 +104,7 @@ class Session:
             device=self.accelerator.device,
             dtype=self.dtype,
             extraction=Extraction(
-                folder=packaged.cache_dir() / "features",
+                folder=features_dir(),
                 weights=content_key(self.weights.identity, self.recipe.to_json()["attention"] or self.kernel),
                 accelerator=self.accelerator,
                 dtype=self.dtype,

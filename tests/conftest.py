@@ -53,3 +53,18 @@ def toy(checkpoint: Callable[[str], Path], own_cache: Path) -> Callable[[str], R
         )
 
     return recipe
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty index in a folder, asked by pip instead of the configured one; and an empty cache."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("FINETUNE_CACHE", str(tmp_path / "cache"))
+    return folder

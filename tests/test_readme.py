@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where the README's files are."""
     folder = tmp_path_factory.mktemp("desk")
     (folder / "recipes").symlink_to(ROOT / "recipes")
+    shutil.copytree(ROOT / "outputs" / "tables", folder / "outputs" / "tables")
     rows = [f"I {word} it for reason {n},{stars}" for n in range(20) for word, stars in (("loved", 5), ("hated", 1))]
     (folder / "reviews.csv").write_text("review,stars\n" + "\n".join(rows) + "\n")
     for name, colour in (("red", (200, 0, 0)), ("blue", (0, 0, 200))):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from finetune import Recipe, Result, run
+from finetune import LoRA, Recipe, Result, run
+from finetune.report.groups import Failed
 from finetune.report.tables import table
 from finetune.stats import Estimate
 
@@ -58,6 +59,117 @@ def test_attentions_are_a_column_only_where_one_is_swapped(result: Result) -> No
     found = table([result, swapped])
     column = found.header.index("attention")
     assert [row[column] for row in found.rows] == ["stock", "uniform"]
+
+
+def with_settings(result: Result, *settings: str) -> Result:
+    recipe = replace(Recipe.from_json(result.recipe), method=LoRA()).override(settings)
+    return replace(result, recipe=recipe.to_json(), method="lora")
+
+
+def settings(results: list[Result], failed: list[Failed] | None = None) -> list[str]:
+    found = table(results, failed or [])
+    return [row[found.header.index("settings")] for row in found.rows]
+
+
+def test_how_long_a_run_trained_is_a_column_and_a_mean_over_seeds_that_stopped_at_different_updates(
+    result: Result,
+) -> None:
+    assert cells([result])["updates"] == "8"  # 54 rows in batches of 16, twice
+    assert cells([with_seed(result, 0, 0.8), with_seed(result, 1, 0.9)])["updates"] == "8"
+    stopped = replace(with_seed(result, 1, 0.9), updates=5)
+    assert cells([with_seed(result, 0, 0.8), stopped])["updates"] == "6.5"
+
+
+def test_rows_of_one_name_tell_the_settings_that_differ_as_set_takes_them(result: Result) -> None:
+    small = with_settings(result, "method.rank=4")
+    large = with_settings(result, "method.targets=query,value,mlp", "split.train_rows=5")
+    assert settings([small, large]) == [
+        "method.rank=4 method.targets=query,value split.train_rows=none",
+        "method.rank=8 method.targets=query,value,mlp split.train_rows=5",
+    ]
+    for text, one in zip(settings([small, large]), (small, large), strict=True):
+        assert with_settings(result, *text.split()).recipe == one.recipe
+
+
+def test_a_row_without_a_namesake_tells_no_settings_and_where_none_does_there_is_no_column(result: Result) -> None:
+    small, large = with_settings(result, "method.rank=4"), with_settings(result)
+    assert settings([small, result, large]) == ["method.rank=4", "–", "method.rank=8"]
+    for alone in ([small], [result, small], [large, replace(large, recipe={**large.recipe, "seed": 1})]):
+        assert "settings" not in table(alone).header
+
+
+def test_another_kind_of_part_is_told_by_its_name_and_by_what_only_it_has(result: Result) -> None:
+    core = {"type": "ScaledDotProduct", "position": None}
+    placed = {"type": "ScaledDotProduct", "position": {"type": "Rotary", "base": 7.5}}
+    both = [
+        replace(result, attention="x", recipe={**result.recipe, "attention": {"type": "MultiHead", "core": each}})
+        for each in (core, placed)
+    ]
+    assert settings(both) == [
+        "attention.core.position=none",
+        "attention.core.position=Rotary attention.core.position.base=7.5",
+    ]
+
+
+def test_a_record_from_before_there_was_a_choice_of_attention_is_of_the_same_row(result: Result) -> None:
+    old = {name: value for name, value in result.recipe.items() if name != "attention"}
+    assert len(table([result, replace(result, recipe={**old, "seed": 1})]).rows) == 1
+
+
+def test_a_run_that_failed_is_a_row_of_dashes_with_its_settings(result: Result) -> None:
+    small, large = with_settings(result, "method.rank=4"), with_settings(result, "method.rank=16")
+    failed = Failed(recipe=large.recipe, method="lora", attention="stock")
+    assert settings([small], [failed, failed]) == ["method.rank=4", "method.rank=16"]
+    assert set(table([small], [failed]).rows[1][4:]) == {"–"}
+
+
+def test_a_seed_that_failed_adds_no_row_and_is_told_below(result: Result) -> None:
+    lost = Failed(recipe={**result.recipe, "seed": 1}, method="full", attention="stock")
+    found = table([result], [lost])
+    assert len(found.rows) == 1
+    assert "toy_bert full: 1 of 2 seeds came to no result and are not in the row" in found.notes
+
+
+def test_what_flatters_and_what_was_cut_is_told_once_however_many_rows_it_is_true_of(result: Result) -> None:
+    known = replace(
+        result,
+        test_rows_in_train=12,
+        truncated={"train": 30, "validation": 0, "test": 7},
+        recipe={**result.recipe, "task": {"type": "Classification", "max_length": 128}},
+    )
+    other = replace(known, method="lora", recipe={**known.recipe, "method": {"type": "LoRA"}})
+    unlimited = replace(known, recipe={**result.recipe, "name": "long"}, test_rows_in_train=0)
+    notes = table([known, other, unlimited]).notes
+    assert notes[:3] == (
+        "toy_bert: 12 of 30 test texts also in train; that flatters every method alike",
+        "toy_bert: 37 of 90 texts cut to 128 tokens",
+        "long: 37 of 90 texts cut to the longest the model reads",
+    )
+    assert len(notes) == 4
+
+
+def test_one_seed_is_told_to_have_no_spread_and_named_where_others_have_more(result: Result) -> None:
+    lora = with_settings(result)
+    plain = replace(result, test_rows_in_train=0)
+    two = [with_seed(plain, 0, 0.8), with_seed(plain, 1, 0.9)]
+    assert table([plain]).notes == ("one seed: no spread",)
+    assert table(two).notes == ()
+    assert table([*two, replace(lora, test_rows_in_train=0)]).notes == ("one seed, so no spread: toy_bert lora",)
+
+
+def test_a_diverged_run_is_told_with_its_seed(result: Result) -> None:
+    diverged = replace(with_seed(result, 1, 0.9), status="diverged", scores={})
+    told = "toy_bert full: diverged with seed 1: loss or gradient was no number any more"
+    assert told in table([with_seed(result, 0, 0.8), diverged]).notes
+
+
+def test_notes_stand_below_the_table_are_comments_in_latex_and_no_part_of_a_csv(result: Result) -> None:
+    found = replace(table([result]), notes=("first", "second"))
+    bare = replace(found, notes=())
+    assert found.terminal() == bare.terminal() + "\n\nfirst\nsecond"
+    assert found.markdown() == bare.markdown() + "\n\n- first\n- second"
+    assert found.latex() == bare.latex() + "\n% first\n% second"
+    assert found.csv() == bare.csv()
 
 
 def test_names_that_would_be_code_are_only_text(result: Result) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from finetune.recipe import Recipe
 
 
+FORMATS = ("terminal", "markdown", "csv", "latex")  # the methods of a table that write it
+
+
 class Command(ABC):
     """One word of the command line. The docstring of its module is its help."""
 
@@ -37,16 +40,33 @@ class Command(ABC):
         """
 
 
+def takes_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table (default: terminal)")
+
+
 def takes_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="outputs", help="folder of the run folders (default: outputs)")
 
 
+def takes_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="a name of `finetune list recipes`, or a .py file of yours")
+
+
+def takes_method(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--method", help="frozen, lora, full, … (all: `finetune list methods`; default: the recipe's own)"
+    )
+
+
 def takes_attention(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--attention", help="stock, multihead, sliding_window, … (default: the recipe's own)")
+    parser.add_argument(
+        "--attention",
+        help="stock, multihead, sliding_window, … (all: `finetune list attentions`; default: the recipe's own)",
+    )
 
 
-def takes_settings(parser: argparse.ArgumentParser) -> None:
-    """The options that change a recipe."""
+def takes_settings(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """The options that change a recipe; `more` is what the help of --set says at its end."""
     parser.add_argument(
         "--rows", type=int, help="cap on training rows; the rows of a small cap are among those of a larger"
     )
@@ -57,24 +77,33 @@ def takes_settings(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FIELD=VALUE",
         dest="settings",
-        help="set any field, for example --set method.rank=16",
+        help=f"set any field of `finetune show`, for example --set method.rank=16{more}",
     )
 
 
-def recipe(given: Any, name: str, method: str | None, attention: str | None) -> Recipe:
-    """The recipe of that name, for a method, around an attention, with the settings that were given."""
+def variant(name: str, method: str | None, attention: str | None) -> Recipe:
+    """The recipe of that name, for a method, around an attention; None: the recipe's own."""
     found = catalog.load(name).of(method)
-    if attention is not None:
-        from finetune.attention.swap import named
+    if attention is None:
+        return found
+    from finetune.attention.swap import named
 
-        found = replace(found, attention=named(attention))
-    found = found.override(given.settings)
-    split = found.split
+    return replace(found, attention=named(attention))
+
+
+def capped(recipe: Recipe, given: Any) -> Recipe:
+    """The recipe with as many rows as were given."""
+    split = recipe.split
     if given.rows is not None:
         split = replace(split, train_rows=given.rows)
     if given.test_rows is not None:
         split = replace(split, test_rows=given.test_rows)
-    return replace(found, split=split)
+    return replace(recipe, split=split)
+
+
+def recipe(given: Any, name: str, method: str | None, attention: str | None) -> Recipe:
+    """The variant with everything that was given; it has a field for each setting, or that is an error."""
+    return capped(variant(name, method, attention).override(given.settings), given)
 
 
 def progress() -> Silent:

@@ -13,7 +13,7 @@ class Certify(Command):
     example = "finetune certify bert_r8 --attention multihead"
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("recipe", metavar="RECIPE", help="a name of `finetune list`, or a .py file of yours")
+        commands.takes_recipe(parser)
         commands.takes_attention(parser)
         commands.takes_settings(parser)
 

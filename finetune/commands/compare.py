@@ -15,9 +15,10 @@ from finetune.errors import InputError
 
 if TYPE_CHECKING:
     from finetune.grid import Comparison
+    from finetune.progress import Silent
+    from finetune.recipe import Recipe
 
 METHODS = "frozen,lora,full"
-FORMATS = ("terminal", "markdown", "csv", "latex")
 
 
 class Compare(Command):
@@ -25,33 +26,35 @@ class Compare(Command):
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            "recipes", metavar="RECIPE", nargs="+", help="names of `finetune list`, or .py files of yours"
+            "recipes", metavar="RECIPE", nargs="+", help="names of `finetune list recipes`, or .py files of yours"
         )
-        parser.add_argument("--methods", default=METHODS, help=f"separated by commas (default: {METHODS})")
         parser.add_argument(
-            "--attention", help="separated by commas: stock, multihead, sliding_window, … (default: each recipe's own)"
+            "--methods",
+            default=METHODS,
+            help=f"separated by commas (all: `finetune list methods`; default: {METHODS})",
+        )
+        parser.add_argument(
+            "--attention",
+            help="separated by commas: stock, multihead, sliding_window, … (all: `finetune list attentions`; default: "
+            "each recipe's own)",
         )
         parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
-        parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table (default: terminal)")
+        commands.takes_format(parser)
         parser.add_argument(
             "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"
         )
         commands.takes_out(parser)
-        commands.takes_settings(parser)
+        commands.takes_settings(parser, " (leaves variants without the field as they are)")
 
     def run(self, given: Any) -> int:
         from finetune import grid
 
-        methods = _listed(given.methods)
-        if not methods:
-            raise InputError(f"--methods names no method, got {given.methods!r}; for example --methods {METHODS}")
-        attentions = _listed(given.attention) if given.attention else [None]
         if given.save and Path(given.save).name != given.save:
             raise InputError(f"--save takes a name, not a path, got {given.save!r}")
-        recipes = [
-            commands.recipe(given, *variant) for variant in itertools.product(given.recipes, methods, attentions)
-        ]
-        comparison = grid.compare(grid.seeds(recipes, given.seeds), out=given.out, progress=commands.progress())
+        progress = commands.progress()
+        recipes = grid.seeds(_recipes(given, progress), given.seeds)
+        comparison = grid.compare(recipes, out=given.out, progress=progress)
+        progress.say(_where(comparison, given.out))
         if commands.first():
             print(getattr(comparison.table(), given.format)())
             if given.save:
@@ -63,6 +66,23 @@ class Compare(Command):
         return 0 if all(result.status == "done" for result in comparison.results) else 1
 
 
+def _recipes(given: Any, progress: Silent) -> list[Recipe]:
+    """Every variant asked for, with the settings it has a field for."""
+    from finetune import grid
+
+    methods = _listed(given.methods)
+    if not methods:
+        raise InputError(f"--methods names no method, got {given.methods!r}; for example --methods {METHODS}")
+    attentions = _listed(given.attention) if given.attention else [None]
+    variants = [commands.variant(*each) for each in itertools.product(given.recipes, methods, attentions)]
+    return [commands.capped(recipe, given) for recipe in grid.settle(variants, given.settings, progress)]
+
+
+def _where(comparison: Comparison, out: str) -> str:
+    done = len(comparison.results)
+    return f"done: {done} of {done + len(comparison.failures)} runs, {comparison.before} of them before; see {out}"
+
+
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
@@ -71,9 +91,7 @@ def save(comparison: Comparison, folder: Path, name: str) -> None:
     """The table in every format that is kept, and the records behind it."""
     from finetune.outputs import write_text, writing
 
-    table = comparison.table()
-    records = json.dumps([result.to_json() for result in comparison.results], indent=1)
+    comparison.table().save(folder, name)
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for ending, text in (("md", table.markdown()), ("csv", table.csv()), ("tex", table.latex()), ("json", records)):
-            write_text(folder / f"{name}.{ending}", text + "\n")
+        records = [result.to_json() for result in comparison.results]
+        write_text(folder / f"{name}.json", json.dumps(records, indent=1) + "\n")

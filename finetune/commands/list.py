@@ -1,4 +1,4 @@
-"""list the recipes"""
+"""list what there is to choose from: recipes, methods, attentions, data sets, tasks"""
 
 from __future__ import annotations
 
@@ -8,15 +8,35 @@ from typing import Any
 from finetune import catalog
 from finetune.commands import Command
 
+# where each is chosen
+CHOSEN = {
+    "recipes": "finetune run RECIPE",
+    "methods": "--method METHOD",
+    "attentions": "--attention ATTENTION",
+    "data": "data=… in a recipe file",
+    "tasks": "task=… in a recipe file",
+}
+
 
 class List(Command):
-    example = "finetune list"
+    example = "finetune list methods"
 
-    def arguments(self, parser: argparse.ArgumentParser) -> None: ...
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "section", metavar="SECTION", nargs="?", choices=catalog.SECTIONS, help=f"{', '.join(catalog.SECTIONS)}"
+        )
 
     def run(self, given: Any) -> int:
-        summaries = catalog.summaries()
-        width = max(map(len, summaries))
-        for name, summary in summaries.items():
-            print(f"{name:<{width}}  {summary}")
+        if given.section:
+            _show(catalog.section(given.section))
+            return 0
+        for name in catalog.SECTIONS:
+            print("\n" * (name != catalog.SECTIONS[0]) + f"{name} ({CHOSEN[name]})")
+            _show(catalog.section(name), "  ")
         return 0
+
+
+def _show(summaries: dict[str, str], indent: str = "") -> None:
+    width = max(map(len, summaries))
+    for name, summary in summaries.items():
+        print(f"{indent}{name:<{width}}  {summary}")

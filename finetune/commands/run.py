@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finetune import commands
 from finetune.commands import Command
+
+if TYPE_CHECKING:
+    from finetune.execute import Done
 
 
 class Run(Command):
     example = "finetune run bert_r8 --method lora --seed 1 --set method.rank=16"
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("recipe", metavar="RECIPE", help="a name of `finetune list`, or a .py file of yours")
-        parser.add_argument("--method", help="frozen, lora, full, … (default: the recipe's own)")
+        commands.takes_recipe(parser)
+        commands.takes_method(parser)
         parser.add_argument("--seed", type=int, help="of the head's first weights, batches and dropout")
         commands.takes_attention(parser)
         commands.takes_out(parser)
         commands.takes_settings(parser)
 
     def run(self, given: Any) -> int:
-        from finetune.execute import run
+        from finetune.execute import complete
         from finetune.report.tables import table
 
         recipe = commands.recipe(given, given.recipe, given.method, given.attention)
@@ -30,7 +33,14 @@ class Run(Command):
             recipe = replace(recipe, seed=given.seed)
         progress = commands.progress()
         progress.run(1, 1, recipe.label)
-        result = run(recipe, out=given.out, progress=progress)
+        done = complete(recipe, out=given.out, progress=progress)
+        progress.say(_where(done))
         if commands.first():
-            print(table([result]).terminal())
-        return 0 if result.status == "done" else 1
+            print(table([done.result]).terminal())
+        return 0 if done.result.status == "done" else 1
+
+
+def _where(done: Done) -> str:
+    if done.before is None:
+        return f"wrote {done.folder}"
+    return f"done before, {done.before:%Y-%m-%d %H:%M}: {done.folder}; delete the folder to run it again"

@@ -14,8 +14,8 @@ class Show(Command):
     example = "finetune show bert_r8 --method lora"
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("recipe", metavar="RECIPE", help="a name of `finetune list`, or a .py file of yours")
-        parser.add_argument("--method", help="frozen, lora, full, … (default: the recipe's own)")
+        commands.takes_recipe(parser)
+        commands.takes_method(parser)
         commands.takes_attention(parser)
         commands.takes_settings(parser)
 

@@ -14,7 +14,7 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 from PIL import Image
 
-from finetune import packaged
+from finetune.cache import cache_dir
 from finetune.data import Data, Fetched, Rows, class_names, to_rows
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key, file_sha256
@@ -101,7 +101,7 @@ class Files(Data):
 
     def _images(self, folder: Path) -> dict[str, Sequence[Any]]:
         paths = _image_paths(folder)
-        _check_readable(paths, packaged.cache_dir() / "checked" / _folder_sum(folder))
+        _check_readable(paths, cache_dir() / "checked" / _folder_sum(folder))
         return {
             "id": [path.relative_to(folder).as_posix() for path in paths],
             "image": [str(path) for path in paths],
@@ -123,9 +123,7 @@ def _read(path: Path) -> datasets.Dataset:
         raise InputError(f"{path} is empty")
     reader = READERS[path.suffix.lower()]
     options = _as_text(path, "\t" if path.suffix.lower() == ".tsv" else ",") if reader == "csv" else {}
-    cache = (
-        packaged.cache_dir() / "tables" / file_sha256(path)
-    )  # by content: the reader's own cache goes by time and size
+    cache = cache_dir() / "tables" / file_sha256(path)  # by content: the reader's own cache goes by time and size
     try:
         table = datasets.load_dataset(reader, data_files=str(path), split="train", cache_dir=str(cache), **options)
     except (DatasetGenerationError, ValueError, OSError) as error:

@@ -15,7 +15,7 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
 from huggingface_hub.utils import filter_repo_objects
 
-from finetune import packaged
+from finetune.cache import cache_dir
 from finetune.data import Data, Fetched, Rows, class_names
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
@@ -52,7 +52,7 @@ class HubDataset(Data):
                 str(fetched.path),
                 config,
                 data_files={name: self._paths(fetched.path, patterns, name) for name in wanted},
-                cache_dir=str(packaged.cache_dir() / "tables" / fetched.sha256),
+                cache_dir=str(cache_dir() / "tables" / fetched.sha256),
                 verification_mode="no_checks",  # the card counts the splits that are not wanted too
             )
         assert isinstance(parts, datasets.DatasetDict)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tabulate import tabulate
 
+from finetune.outputs import write_text, writing
+from finetune.report.groups import Failed, Group, differences, groups
+from finetune.report.notes import notes
 from finetune.result import Result
 from finetune.stats import spread
 
 MISSING = "–"
-STOCK = ("stock", "eager", "sdpa")  # names of a checkpoint's own attention
 HEADER = (
     "recipe",
     "method",
     "attention",
+    "settings",
     "train rows",
+    "updates",
     "test rows",
     "seeds",
     "score",
@@ -34,89 +39,96 @@ HEADER = (
     "peak MB",
     "saved MB",
 )
+WORDS = ("recipe", "method", "attention", "settings", "score")  # columns of words; the others are of numbers
+IDLE = {"attention": "stock", "settings": MISSING}  # columns that are left out where every cell says only this
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of text; a number that does not exist is a dash, a run that diverged says so."""
+    """Cells of text; a number that does not exist is a dash, a run that diverged says so. Notes stand below."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
 
     def terminal(self) -> str:
-        return self._tabulate("simple", self.rows)
+        return self._tabulate("simple", self.rows) + _below("", self.notes)
 
     def markdown(self) -> str:
         escaped = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in self.rows]
-        return self._tabulate("github", escaped)
+        return self._tabulate("github", escaped) + _below("- ", self.notes)
 
     def latex(self) -> str:
-        return self._tabulate("latex_booktabs", self.rows)  # escapes by itself
+        """The notes are comments: a `tabular` has no place for them, and whose table it is decides where they go."""
+        comments = "".join(f"\n% {note}" for note in self.notes)
+        return self._tabulate("latex_booktabs", self.rows) + comments  # escapes the cells by itself
 
     def csv(self) -> str:
+        """Cells alone: a program reads them."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.header)
         writer.writerows([[_inert(cell) for cell in row] for row in self.rows])
         return text.getvalue().rstrip("\n")
 
+    def save(self, folder: Path, name: str) -> None:
+        """Write it as `name.md`, `name.csv` and `name.tex`.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for ending, text in (("md", self.markdown()), ("csv", self.csv()), ("tex", self.latex())):
+                write_text(folder / f"{name}.{ending}", text + "\n")
+
     def _tabulate(self, style: str, rows: Iterable[Sequence[str]]) -> str:
-        aligned = ["left" if name in ("recipe", "method", "attention", "score") else "right" for name in self.header]
+        aligned = ["left" if name in WORDS else "right" for name in self.header]
         return tabulate(rows, self.header, tablefmt=style, colalign=aligned, disable_numparse=True)
 
 
-FORMATS = {
-    "terminal": Table.terminal,
-    "markdown": Table.markdown,
-    "csv": Table.csv,
-    "latex": Table.latex,
-}
-
-
-def table(results: Iterable[Result], failed: Iterable[tuple[str, str, str]] = ()) -> Table:
+def table(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     """A row for each group of runs that differ in nothing but the seed, in the order of their first run.
 
     Args:
-        failed: recipe, method and attention of runs that came to no result; each is a row of dashes.
+        failed: runs that came to no result; where nothing else of their group did, it is a row of dashes.
     """
-    groups: dict[str, list[Result]] = {}
-    for result in results:
-        settings = {name: value for name, value in result.recipe.items() if name != "seed"}
-        groups.setdefault(json.dumps(settings, sort_keys=True), []).append(result)
-    missing = [(*names, *[MISSING] * (len(HEADER) - len(names))) for names in dict.fromkeys(failed)]
-    rows = [*(_row(group) for group in groups.values()), *missing]
-    return _without_stock(Table(HEADER, tuple(rows)))
+    found = groups(results, failed)
+    rows = tuple(_row(group, apart or MISSING) for group, apart in zip(found, differences(found), strict=True))
+    return _without_idle(Table(HEADER, rows, notes(found)))
 
 
-def _without_stock(table: Table) -> Table:
-    """Without the column of attentions where every one is the checkpoint's own."""
-    column = HEADER.index("attention")
-    if any(row[column] not in STOCK for row in table.rows):
-        return table
-    return Table(_but(column, table.header), tuple(_but(column, row) for row in table.rows))
+def _without_idle(table: Table) -> Table:
+    kept = [name not in IDLE or any(row[n] != IDLE[name] for row in table.rows) for n, name in enumerate(table.header)]
+    header, *rows = (tuple(itertools.compress(cells, kept)) for cells in (table.header, *table.rows))
+    return replace(table, header=header, rows=tuple(rows))
 
 
-def _but(column: int, cells: tuple[str, ...]) -> tuple[str, ...]:
-    return cells[:column] + cells[column + 1 :]
+def _below(mark: str, notes: Iterable[str]) -> str:
+    lines = [f"{mark}{note}" for note in notes]
+    return "\n\n" + "\n".join(lines) if lines else ""
 
 
-def _row(group: Sequence[Result]) -> tuple[str, ...]:
-    first, sound = group[0], [result for result in group if result.status == "done"]
+def _row(group: Group, apart: str) -> tuple[str, ...]:
+    if not group.results:
+        return (*group.names, apart, *[MISSING] * (len(HEADER) - 4))
+    runs, first = group.results, group.results[0]
+    updates = [run.updates for run in runs]
     trained = 100 * first.parameters["trained"] / first.parameters["total"]
     return (
-        str(first.recipe["name"]),
-        first.method,
-        "stock" if first.attention in STOCK else first.attention,
+        *group.names,
+        apart,
         str(first.rows["train"]),
+        _mean(updates, 0 if len(set(updates)) == 1 else 1),  # early stopping may come at another epoch
         str(first.rows["test"]),
-        str(len(group)),
-        *_score(group, sound),
+        str(len(runs)),
+        *_score(runs, [run for run in runs if run.status == "done"]),
         f"{trained:.2f}" if trained < 99.995 else "100",
-        _mean([result.seconds["features"] for result in group], 1) if first.seconds["features"] else MISSING,
-        _mean([result.seconds["train"] for result in group], 1),
-        _mean([result.tokens_per_second for result in group], 0) if not first.seconds["features"] else MISSING,
-        _mean([result.peak_memory_bytes / 1e6 for result in group], 0),
-        _mean([result.saved_bytes / 1e6 for result in group], 2),
+        _mean([run.seconds["features"] for run in runs], 1) if first.seconds["features"] else MISSING,
+        _mean([run.seconds["train"] for run in runs], 1),
+        _mean([run.tokens_per_second for run in runs], 0) if not first.seconds["features"] else MISSING,
+        _mean([run.peak_memory_bytes / 1e6 for run in runs], 0),
+        _mean([run.saved_bytes / 1e6 for run in runs], 2),
     )
 
 

@@ -1,0 +1,48 @@
+"""The user's cache: what was fetched or computed once, and can be again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from finetune.errors import InputError
+
+CANNOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
+
+
+def cache_dir() -> Path:
+    """Where fetched assets live: $FINETUNE_CACHE, else the user's cache folder."""
+    own = os.environ.get("FINETUNE_CACHE")
+    shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return (Path(own) if own else Path(shared, "finetune")).expanduser().absolute()
+
+
+def features_dir() -> Path:
+    """Where the features that frozen backbones took of examples are kept, for runs to come."""
+    return cache_dir() / "features"
+
+
+def remove_features() -> None:
+    """Forget all features; runs that need them take them again.
+
+    Raises:
+        InputError: the cache cannot be written.
+    """
+    with writing_cache(), suppress(FileNotFoundError):
+        shutil.rmtree(features_dir())
+
+
+@contextmanager
+def writing_cache() -> Iterator[None]:
+    """Turns the system's complaint about a cache that cannot be written into one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in CANNOT_WRITE:
+            raise
+        reason = f"cannot write the cache {cache_dir()} ({error.strerror})"
+        raise InputError(f"{reason}; set FINETUNE_CACHE to a folder with room") from error

@@ -1,0 +1,99 @@
+"""Runs that differ in nothing but the seed, and what tells such groups apart: from their records alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from finetune.result import Result
+
+STOCK = ("stock", "eager", "sdpa")  # names of a checkpoint's own attention
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A run that came to no result."""
+
+    recipe: Mapping[str, Any]  # its JSON
+    method: str
+    attention: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A row of a table. Without results, all of its runs failed."""
+
+    name: str  # of the recipe
+    method: str
+    attention: str
+    settings: Mapping[str, Any]  # every field of the recipe but the seed, by its path
+    results: tuple[Result, ...]
+    failed: int
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        return self.name, self.method, self.attention
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return " ".join(self.names if self.attention != "stock" else self.names[:2])
+
+
+def groups(results: Iterable[Result], failed: Iterable[Failed] = ()) -> list[Group]:
+    """The groups in the order of their first run; those without a result come last."""
+    runs: dict[str, list[Result | Failed]] = {}
+    for run in (*results, *failed):
+        runs.setdefault(json.dumps(_settings(run.recipe), sort_keys=True), []).append(run)
+    return [_group(alike) for alike in runs.values()]
+
+
+def differences(groups: Sequence[Group]) -> list[str]:
+    """What sets each group apart from those of the same recipe, method and attention, as `--set` takes it.
+
+    Empty for a group that has no such other.
+    """
+    found = []
+    for group in groups:
+        kin = [other.settings for other in groups if other.names == group.names]
+        apart = [path for path, value in group.settings.items() if any(value != _at(each, path) for each in kin)]
+        found.append(" ".join(f"{path}={_said(group.settings[path])}" for path in apart))
+    return found
+
+
+def _group(runs: Sequence[Result | Failed]) -> Group:
+    first, results = runs[0], tuple(run for run in runs if isinstance(run, Result))
+    return Group(
+        name=str(first.recipe["name"]),
+        method=first.method,
+        attention="stock" if first.attention in STOCK else first.attention,
+        settings=_settings(first.recipe),
+        results=results,
+        failed=len(runs) - len(results),
+    )
+
+
+def _settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {"attention": None} | dict(_paths(recipe))  # records from before there was a choice do not say it
+    settings.pop("seed", None)
+    return settings
+
+
+def _paths(part: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value below a part; what kind of part it is stands at the part's own path."""
+    for name, value in part.items():
+        below = path if name == "type" else f"{path}.{name}".lstrip(".")
+        yield from _paths(value, below) if isinstance(value, Mapping) else [(below, value)]
+
+
+def _at(settings: Mapping[str, Any], path: str) -> Any:
+    return settings.get(path, KeyError)  # a field that is not there equals no value
+
+
+def _said(value: Any) -> str:
+    """A value as `--set` takes it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(_said, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -1,0 +1,51 @@
+"""What stands under a table: what a reader must know of its rows and no cell says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from finetune.report.groups import Group
+from finetune.result import Result
+
+
+def notes(groups: Sequence[Group]) -> tuple[str, ...]:
+    """A line for each thing to know, said once, however many rows it is true of."""
+    results = [result for group in groups for result in group.results]
+    lines = [*_repeated(results), *_cut(results), *_lost(groups), *_single(groups)]
+    return tuple(dict.fromkeys(lines))
+
+
+def _repeated(results: Sequence[Result]) -> Iterator[str]:
+    for result in results:
+        if count := result.test_rows_in_train:
+            texts = f"{count} of {result.rows['test']} test texts"
+            yield f"{result.recipe['name']}: {texts} also in train; that flatters every method alike"
+
+
+def _cut(results: Sequence[Result]) -> Iterator[str]:
+    for result in results:
+        if count := sum(result.truncated.values()):
+            longest = result.recipe["task"].get("max_length")
+            length = f"{longest} tokens" if longest else "the longest the model reads"
+            yield f"{result.recipe['name']}: {count} of {sum(result.rows.values())} texts cut to {length}"
+
+
+def _lost(groups: Sequence[Group]) -> Iterator[str]:
+    """Runs without a score."""
+    for group in groups:
+        seeds = [str(result.recipe["seed"]) for result in group.results if result.status == "diverged"]
+        if seeds:
+            yield f"{group.label}: diverged with seed {', '.join(seeds)}: loss or gradient was no number any more"
+        if group.failed and group.results:
+            every = group.failed + len(group.results)
+            yield f"{group.label}: {group.failed} of {every} seeds came to no result and are not in the row"
+
+
+def _single(groups: Sequence[Group]) -> Iterator[str]:
+    """Rows of one seed: the interval is over test rows, and says nothing of what another seed would give."""
+    rows = [group for group in groups if group.results]
+    single = [group for group in rows if len(group.results) == 1]
+    if single and len(single) == len(rows):
+        yield "one seed: no spread"
+    elif single:
+        yield f"one seed, so no spread: {', '.join(dict.fromkeys(group.label for group in single))}"
