@@ -220,8 +220,14 @@ def test_what_does_not_fit_together_is_refused(core: Core) -> None:
     q, k, v = inputs()
     with pytest.raises(InputError, match="differ in batch"):
         attend(core, q[:1], k, v)
+    with pytest.raises(InputError, match="differ in batch"):
+        attend(core, q[..., 1:], k, v)
     with pytest.raises(InputError, match="each key has one value"):
         attend(core, q, k, v[:, :, 1:])
+    with pytest.raises(InputError, match=r"4 dimensions, batch, heads, length, width; got \(4, 5, 8\), \(2, 2, 8, 8\)"):
+        attend(core, q[0], k, v)
+    with pytest.raises(InputError, match="3 heads of queries cannot share 2 heads of keys: it must divide them"):
+        attend(core, q[:, :3], k, v)
 
 
 @pytest.mark.parametrize("core", [core for core in CORES if not isinstance(core, SlidingWindow)], ids=repr)

@@ -79,6 +79,27 @@ def test_gradients_are_those_of_finite_differences(monkeypatch: pytest.MonkeyPat
     assert torch.autograd.gradcheck(attention, (q, k, v))
 
 
+@pytest.mark.parametrize("form", ["plain", "lean"])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize(
+    "mask",
+    [EVERYTHING, Padding(REAL[1:, 16:22]), Causal() & Padding(REAL[1:, 16:22]), Causal(-2)],
+    ids=["everything", "padding", "causal and padding", "some see nothing"],
+)
+@pytest.mark.usefixtures("blocks")
+def test_gradients_are_those_of_finite_differences_under_masks_and_dropout_and_shared_heads(
+    monkeypatch: pytest.MonkeyPatch, form: str, dropout: float, mask: Mask
+) -> None:
+    choose(monkeypatch, form)
+    q, k, v = (each[:1, :, :6, :4].detach().requires_grad_() for each in inputs())
+
+    def attention(*each: Tensor) -> Tensor:
+        torch.manual_seed(0)  # the same weights are dropped at each point
+        return ScaledDotProduct()(*each, mask, dropout=dropout)[0]
+
+    assert torch.autograd.gradcheck(attention, (q, k, v))
+
+
 @pytest.mark.usefixtures("blocks")
 def test_the_weights_that_are_dropped_are_the_same_ones_on_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dropout is linear in the values: their gradient is the transposed weights, dropped ones among them."""
@@ -164,3 +185,41 @@ def test_a_bias_that_learns_is_learned_whatever_the_form(monkeypatch: pytest.Mon
     context.square().sum().backward()
     assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in learned.values())
     assert Alibi().learned(H * D, H) == {}
+
+
+# away from the CPU
+
+
+def on(device: str, form: str, mask: Mask, dropout: float) -> list[Tensor]:
+    """Context and gradients, in float32, on a device; masks and what is learned come from where they are."""
+    tensors = [each.detach().to(device, torch.float32).requires_grad_() for each in inputs()]
+    with pytest.MonkeyPatch.context() as patch:
+        choose(patch, form)
+        context, _ = AlibiAttention()(*tensors, mask, dropout=dropout)
+    return [context, *torch.autograd.grad(context, tensors, torch.ones_like(context).cumsum(-1))]
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+@pytest.mark.usefixtures("blocks")
+def test_the_lean_form_makes_all_it_needs_on_the_device_of_its_queries(mask: Mask) -> None:
+    """On a device that computes nothing, and refuses what is from elsewhere."""
+    assert {each.device.type for each in on("meta", "lean", mask, 0.0)} == {"meta"}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("form", ["plain", "lean", "torch"])
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+@pytest.mark.usefixtures("blocks")
+def test_every_form_on_a_gpu_is_the_plain_one_on_the_cpu(form: str, mask: Mask) -> None:
+    for ours, plain in zip(on("cuda", form, mask, 0.0), on("cpu", "plain", mask, 0.0), strict=True):
+        assert (ours.cpu() - plain).abs().max() < 1e-4 * plain.abs().max()
+
+
+@pytest.mark.gpu
+def test_the_lean_form_on_a_gpu_drops_the_same_weights_for_the_same_seed() -> None:
+    found = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        found.append(on("cuda", "lean", EVERYTHING, 0.5))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+    assert not torch.equal(found[0][0], on("cuda", "lean", EVERYTHING, 0.0)[0])

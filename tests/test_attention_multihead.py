@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finetune import InputError
+from finetune.attention import cores
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
 from finetune.attention.masks import EVERYTHING, Causal, Mask, Padding
-from finetune.attention.multihead import KeyValueCache, MultiHeadAttention
+from finetune.attention.multihead import KeyValueCache, MultiHeadAttention, split
 from finetune.attention.positions.rotary import Rotary
 
 B, T, S, E, H = 3, 9, 7, 32, 4
@@ -43,36 +47,86 @@ def packed(ours: MultiHeadAttention) -> list[Tensor]:
     return [*grads, ours.output.weight.grad, ours.output.bias.grad]  # pyright: ignore
 
 
+def same(ours: list[Tensor], theirs: list[Tensor | None]) -> None:
+    """Equal to 1e-6, of one or of the greatest number where that is more."""
+    for our, their in zip(ours, theirs, strict=True):
+        assert their is not None
+        assert (our - their).abs().max() <= 1e-6 * max(1.0, float(their.detach().abs().max()))
+
+
+@pytest.fixture(params=["plain", "lean", "torch"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each form in turn: the one that is fastest here may be torch's own, compared with itself."""
+    monkeypatch.setattr(cores, "fastest", lambda *_: request.param)
+
+
 @pytest.mark.parametrize(
     ("mask", "attn_mask"),
     [(EVERYTHING, None), (Causal(), torch.ones(T, T, dtype=torch.bool).triu(1))],
     ids=["everything", "causal"],
 )
-def test_self_attention_is_torchs_in_outputs_weights_and_every_gradient(mask: Mask, attn_mask: Tensor | None) -> None:
+@pytest.mark.usefixtures("form")
+def test_self_attention_is_torchs_in_outputs_and_every_gradient(mask: Mask, attn_mask: Tensor | None) -> None:
+    ours, theirs = pair()
+    x = torch.randn(B, T, E)
+    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found, _ = ours(one, mask=mask)
+    wanted, _ = theirs(other, other, other, attn_mask=attn_mask)
+    found.square().sum().backward()
+    wanted.square().sum().backward()
+    assert (found - wanted).abs().max() <= 1e-6
+    assert one.grad is not None
+    same([one.grad, *packed(ours)], [other.grad, *(p.grad for p in theirs.parameters())])
+
+
+def test_the_weights_shown_are_torchs() -> None:
     ours, theirs = pair()
     maps: list[Tensor] = []
     ours.watcher = maps.append
     x = torch.randn(B, T, E)
-    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
-    found, _ = ours(one, mask=mask)
-    wanted, weights = theirs(other, other, other, attn_mask=attn_mask, average_attn_weights=False)
+    found, _ = ours(x)
+    wanted, weights = theirs(x, x, x, average_attn_weights=False)
+    assert (found - wanted).abs().max() <= 1e-6
+    assert (maps[0] - weights).abs().max() <= 1e-6
+
+
+@pytest.mark.usefixtures("form")
+def test_cross_attention_over_a_padded_memory_of_another_width_is_torchs() -> None:
+    ours, theirs = pair(memory_width=20)
+    inputs = torch.randn(B, T, E), torch.randn(B, S, 20)
+    (x, memory), (their_x, their_memory) = ([each.clone().requires_grad_() for each in inputs] for _ in range(2))
+    found, _ = ours(x, memory, Padding(REAL_BS))
+    wanted, _ = theirs(their_x, their_memory, their_memory, key_padding_mask=~REAL_BS)
     found.square().sum().backward()
     wanted.square().sum().backward()
     assert (found - wanted).abs().max() <= 1e-6
-    assert (maps[0] - weights).abs().max() <= 1e-6
-    pairs = zip([one.grad, *packed(ours)], [other.grad, *(p.grad for p in theirs.parameters())], strict=True)
-    for our, their in pairs:
-        assert our is not None
-        assert their is not None
-        assert (our - their).abs().max() <= 1e-6 * max(1.0, float(their.abs().max()))
+    parts = (ours.query, ours.key, ours.value)
+    biases = torch.cat([part.bias.grad for part in parts])  # pyright: ignore
+    grads = [x.grad, memory.grad, *(part.weight.grad for part in parts), biases]
+    grads += [ours.output.weight.grad, ours.output.bias.grad]
+    same(grads, [their_x.grad, their_memory.grad, *(p.grad for p in theirs.parameters())])  # pyright: ignore
 
 
-def test_cross_attention_over_a_padded_memory_of_another_width_is_torchs() -> None:
-    ours, theirs = pair(memory_width=20)
-    x, memory = torch.randn(B, T, E), torch.randn(B, S, 20)
-    found, _ = ours(x, memory, Padding(REAL_BS))
-    wanted, _ = theirs(x, memory, memory, key_padding_mask=~REAL_BS)
-    assert (found - wanted).abs().max() <= 1e-6
+@pytest.mark.parametrize("shared", [H, 2, 1])
+@pytest.mark.parametrize(
+    "mask", [EVERYTHING, Causal(), Causal() & Padding(torch.ones(B, T).tril(T - B).bool())], ids=str
+)
+@pytest.mark.usefixtures("form")
+def test_it_is_torchs_scaled_dot_product_between_the_same_projections(shared: int, mask: Mask) -> None:
+    torch.manual_seed(0)
+    ours = MultiHeadAttention(E, H, shared_heads=shared)
+    theirs = copy.deepcopy(ours)
+    x = torch.randn(B, T, E)
+    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found, _ = ours(one, mask=mask)
+    q, k, v = (split(part(other), E // H) for part in (theirs.query, theirs.key, theirs.value))
+    allowed = mask.dense(T, T, x.device)
+    context = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, enable_gqa=True)
+    wanted = theirs.output(context.transpose(1, 2).flatten(2))
+    found.square().sum().div(B).backward()
+    wanted.square().sum().div(B).backward()
+    same([found, one.grad], [wanted, other.grad])  # pyright: ignore
+    same([p.grad for p in ours.parameters()], [p.grad for p in theirs.parameters()])  # pyright: ignore
 
 
 def test_gradients_are_those_of_finite_differences() -> None:

@@ -21,6 +21,7 @@ from finetune import InputError, axes
 from finetune.attention import positions
 from finetune.attention.cores import products
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
+from finetune.attention.multihead import placed
 from finetune.attention.positions import Position
 from finetune.attention.positions.alibi import Alibi, slopes
 from finetune.attention.positions.learned import LearnedPositions
@@ -44,7 +45,7 @@ def trained(position: Position, width: int, heads: int) -> Mapping[str, Tensor]:
 @each_position
 def test_behind_a_cache_positions_go_on_where_it_ends(position: Position) -> None:
     learned, x_BHTD = trained(position, 16, 3), noise(2, 3, 9, 8)
-    whole, part = position.encode(9, 16, 0, learned), position.encode(4, 16, 5, learned)
+    whole, part = position.encode(9, 16, 0, learned, CPU), position.encode(4, 16, 5, learned, CPU)
     if whole is not None and part is not None:
         torch.testing.assert_close(part, whole[5:])
     torch.testing.assert_close(position.rotate(x_BHTD[:, :, 5:], 5), position.rotate(x_BHTD, 0)[:, :, 5:])
@@ -58,17 +59,29 @@ def test_behind_a_cache_positions_go_on_where_it_ends(position: Position) -> Non
 def test_a_position_tells_in_exactly_one_place(position: Position) -> None:
     learned, x_BHTD = trained(position, 16, 3), noise(2, 3, 9, 8)
     places = (
-        position.encode(9, 16, 0, learned) is not None,
+        position.encode(9, 16, 0, learned, CPU) is not None,
         not torch.equal(position.rotate(x_BHTD, 0), x_BHTD),
         position.bias(torch.arange(9), torch.arange(9), 3, learned) is not None,
     )
     assert sum(places) == 1
 
 
+@each_position
+def test_a_position_is_made_on_the_device_it_is_for(position: Position) -> None:
+    """Asked of a device that computes nothing, and refuses what is from elsewhere."""
+    meta = torch.device("meta")
+    learned = {name: value.to(meta) for name, value in position.learned(16, 3).items()}
+    x_BTE, x_BHTD = noise(2, 9, 16).to(meta), noise(2, 3, 9, 8).to(meta)
+    encoded_TE = position.encode(9, 16, 0, learned, meta)
+    bias_HTS = position.bias(torch.arange(9, device=meta), torch.arange(9, device=meta), 3, learned)
+    assert all(each is None or each.device == meta for each in (encoded_TE, bias_HTS))
+    assert position.rotate(x_BHTD, 0).device == placed(ScaledDotProduct(position=position), x_BTE, 0, learned).device
+
+
 @pytest.mark.parametrize("position", [LearnedPositions(), T5Bias(), T5Bias(causal=True)], ids=repr)
 def test_what_is_learned_begins_as_no_position_at_all_and_gets_a_gradient(position: Position) -> None:
     learned = {name: value.requires_grad_() for name, value in position.learned(16, 3).items()}
-    encoded, bias = position.encode(9, 16, 0, learned), position.bias(torch.arange(9), torch.arange(9), 3, learned)
+    encoded, bias = position.encode(9, 16, 0, learned, CPU), position.bias(torch.arange(9), torch.arange(9), 3, learned)
     found = next(each for each in (encoded, bias) if each is not None)
     assert not found.any()
     found.sum().backward()
@@ -80,7 +93,7 @@ def test_what_is_learned_begins_as_no_position_at_all_and_gets_a_gradient(positi
 
 @pytest.mark.parametrize("width", [6, 7])
 def test_sinusoidal_is_the_papers_formula(width: int) -> None:
-    found_TE = Sinusoidal().encode(12, width, 3, {})
+    found_TE = Sinusoidal().encode(12, width, 3, {}, CPU)
     assert found_TE.shape == (12, width)
     for row, t in enumerate(range(3, 15)):
         for column in range(width):
@@ -90,7 +103,7 @@ def test_sinusoidal_is_the_papers_formula(width: int) -> None:
 
 
 def test_sinusoidal_neighbours_are_more_alike_than_far_positions() -> None:
-    found_TE = Sinusoidal().encode(64, 128, 0, {})
+    found_TE = Sinusoidal().encode(64, 128, 0, {}, CPU)
     likeness = found_TE @ found_TE.mT
     assert torch.allclose(likeness.diagonal(), torch.tensor(64.0), atol=1e-3)
     near, middle, far = (likeness.diagonal(step) for step in (1, 8, 48))
@@ -103,9 +116,9 @@ def test_sinusoidal_neighbours_are_more_alike_than_far_positions() -> None:
 
 def test_learned_positions_are_rows_of_their_table_and_no_more_than_it_has() -> None:
     table = {"positions": noise(10, 4)}
-    assert torch.equal(LearnedPositions(length=10).encode(3, 4, 7, table), table["positions"][7:])
+    assert torch.equal(LearnedPositions(length=10).encode(3, 4, 7, table, CPU), table["positions"][7:])
     with pytest.raises(InputError, match="position.length is 10, too few for 11 positions"):
-        LearnedPositions(length=10).encode(4, 4, 7, table)
+        LearnedPositions(length=10).encode(4, 4, 7, table, CPU)
 
 
 # rotary

@@ -11,12 +11,13 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel, MPNetConfig
+from transformers import AutoModel, DebertaV2Config, MPNetConfig, PretrainedConfig
 
 from finetune import Frozen, Full, InputError, LoRA, Recipe, run
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
 from finetune.attention.cores.sliding_window import SlidingWindow
 from finetune.attention.cores.talking_heads import TalkingHeads
+from finetune.attention.positions.sinusoidal import Sinusoidal
 from finetune.attention.swap import FILE, MultiHead, named, names, swap, transplants
 from finetune.execute import load
 from finetune.methods import Method
@@ -92,12 +93,16 @@ def test_swapped_features_are_not_taken_for_stock_ones(toy: Callable[[str], Reci
     assert other.recipe["attention"]["core"]["type"] == "Uniform"
 
 
-def test_a_family_that_is_not_known_is_refused_by_name() -> None:
+@pytest.mark.parametrize("kind", [MPNetConfig, DebertaV2Config])
+def test_a_family_that_is_not_known_is_refused_by_name_and_left_as_it_was(kind: type[PretrainedConfig]) -> None:
     model = AutoModel.from_config(
-        MPNetConfig(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
-    )
-    with pytest.raises(InputError, match="unknown architecture 'mpnet'"):
+        kind(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    ).eval()
+    ids = torch.arange(6)[None] + 4
+    before = model(input_ids=ids).last_hidden_state
+    with pytest.raises(InputError, match=f"unknown architecture '{kind.model_type}'; .*known: bert, "):
         swap(model, MultiHead())
+    assert torch.equal(model(input_ids=ids).last_hidden_state, before)
 
 
 def test_a_stock_attention_left_in_a_swapped_model_says_so() -> None:
@@ -158,3 +163,25 @@ def test_a_core_of_ones_own_runs_and_is_loaded_with_the_recipe(toy: Callable[[st
     assert load(folder, recipe=recipe)[0].recipe == recipe
     with pytest.raises(InputError, match="was run with another recipe than the one given"):
         load(folder, recipe=replace(recipe, seed=1))
+
+
+def test_models_made_from_one_config_are_swapped_one_by_one() -> None:
+    config = copy.deepcopy(tiny.CONFIGS["llama"])
+    one, other = (AutoModel.from_config(config).eval() for _ in range(2))
+    assert one.config is other.config
+    ids = torch.arange(6)[None] + 4
+    before = other(input_ids=ids).last_hidden_state
+    swap(one, MultiHead())
+    assert torch.equal(other(input_ids=ids).last_hidden_state, before)
+    swap(other, MultiHead())
+    assert (other(input_ids=ids).last_hidden_state - before).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "llama"])
+def test_positions_are_added_for_queries_and_keys_and_never_for_values(family: str) -> None:
+    x_BTE = torch.randn(2, 5, 32)
+    plain, placed = (
+        transplants(swap(body(family), MultiHead(core=ScaledDotProduct(position=position))))[0].project(x_BTE, 0)  # pyright: ignore
+        for position in (None, Sinusoidal())
+    )
+    assert [torch.equal(*each) for each in zip(plain, placed, strict=True)] == [False, False, True]

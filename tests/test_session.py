@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, AutoTokenizer, pipeline
@@ -142,6 +143,19 @@ def test_an_image_is_as_long_as_the_model_sees_it(toy: Callable[[str], Recipe], 
     model = here.material().build(here.weights)[0]
     hidden = model(**batch.inputs, output_hidden_states=True).hidden_states[-1]
     assert hidden.shape[1] == train.lengths[0]
+
+
+@pytest.mark.parametrize("family", tiny.TEXT_FAMILIES)
+def test_a_text_is_judged_alike_alone_and_padded(toy: Callable[[str], Recipe], family: str) -> None:
+    here = session(toy(family))
+    examples, (model, _) = here.examples()["test"], here.build(here.weights)
+    order = np.argsort(examples.lengths)
+    batch = examples.batch(order[[0, -1]])
+    assert not batch.inputs["attention_mask"].all()
+    with torch.no_grad():
+        together = model.eval()(**batch.inputs).logits[0]
+        alone = model(**examples.batch(order[:1]).inputs).logits[0]
+    assert torch.allclose(together, alone, atol=1e-5)
 
 
 def test_a_frozen_run_is_the_same_whether_its_features_were_cached_or_not(

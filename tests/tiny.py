@@ -24,6 +24,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen3Config,
     RobertaConfig,
     ViTConfig,
 )
@@ -32,7 +33,7 @@ from finetune.data.toy import WORDS
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(word for words in WORDS.values() for word in words), *BYTES]
-# one more: the qwen2 tokenizer adds its own end-of-text token
+# one more: the tokenizer of the Qwens adds its own end-of-text token
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 TEXT = {"vocab_size": len(VOCABULARY) + 1, "max_position_embeddings": 64, "pad_token_id": 0}
 IMAGE = {"image_size": 16, "patch_size": 4}
@@ -47,6 +48,8 @@ CONFIGS: dict[str, PretrainedConfig] = {
     "gpt_neox": GPTNeoXConfig(**SIZE, **TEXT, **DECODER),
     "llama": LlamaConfig(**SIZE, **TEXT | {"pad_token_id": None}, num_key_value_heads=1, **DECODER),
     "qwen2": Qwen2Config(**SIZE, **TEXT, num_key_value_heads=1, **DECODER),
+    # heads that share keys in groups of two, and are together wider than the model
+    "qwen3": Qwen3Config(**SIZE | {"num_attention_heads": 4}, **TEXT, num_key_value_heads=2, head_dim=16, **DECODER),
     "vit": ViTConfig(**SIZE, **IMAGE),
     "deit": DeiTConfig(**SIZE, **IMAGE),
     "dinov2": Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, **IMAGE),
@@ -71,14 +74,17 @@ def image_processor() -> BitImageProcessorPil:
 
 def tokenizer(family: str) -> PreTrainedTokenizerFast:
     vocabulary = {word: index for index, word in enumerate(VOCABULARY)}
-    if family == "qwen2":  # whatever it is given, transformers reads this family's tokenizer as byte-level pairs
+    if family in (
+        "qwen2",
+        "qwen3",
+    ):  # whatever it is given, transformers reads this family's tokenizer as byte-level pairs
         inner = Tokenizer(models.BPE(vocabulary, merges=[]))
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     else:
         inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
         inner.pre_tokenizer = pre_tokenizers.Whitespace()
     special: dict[str, Any] = {"unk_token": "[UNK]", "model_max_length": 64}
-    if family in ("gpt2", "gpt_neox", "llama", "qwen2"):  # decoders come without a padding token
+    if family in ("gpt2", "gpt_neox", "llama", "qwen2", "qwen3"):  # decoders come without a padding token
         return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="[SEP]", **special)
     inner.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]

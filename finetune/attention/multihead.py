@@ -146,8 +146,8 @@ def placed(core: Core, x_BTE: Tensor, seen: int, learned: dict[str, Tensor]) -> 
     """The inputs with their positions beside them, where the core's position is of that kind."""
     if core.position is None:
         return x_BTE
-    encoded_TE = core.position.encode(x_BTE.shape[1], x_BTE.shape[2], seen, learned)
-    return x_BTE if encoded_TE is None else x_BTE + encoded_TE.to(x_BTE)
+    encoded_TE = core.position.encode(x_BTE.shape[1], x_BTE.shape[2], seen, learned, x_BTE.device)
+    return x_BTE if encoded_TE is None else x_BTE + encoded_TE.to(x_BTE.dtype)
 
 
 def split(x_BTE: Tensor, head_width: int) -> Tensor:

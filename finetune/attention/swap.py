@@ -8,6 +8,7 @@ B batch, T queries, S keys, E model width, H heads of queries, K heads of keys a
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,8 +80,17 @@ def swap(model: PreTrainedModel, attention: MultiHead) -> PreTrainedModel:
         if isinstance(stock, Transplanted):
             raise InputError("this model's attention has been swapped already")
         block.set_submodule(body.attention, Transplanted(stock, body, attention.core, model.config, layer))
+    _own_config(model)
     model.set_attn_implementation(OURS)
     return model
+
+
+def _own_config(model: PreTrainedModel) -> None:
+    """Models made from one config share it, and the others must not be told that their attention is swapped."""
+    shared, own = model.config, copy.deepcopy(model.config)
+    for module in model.modules():
+        if getattr(module, "config", None) is shared:
+            module.config = own  # pyright: ignore
 
 
 def transplants(model: nn.Module) -> list[Transplanted]:
@@ -132,15 +142,22 @@ class Transplanted(Attention):
         """Queries, keys and values by the checkpoint's own projections, whichever way it keeps them."""
         inputs_BTE = placed(self.core, x_BTE, seen, dict(self.learned))
         query, key, value = (self.get_submodule(self.body.within(path)) for path in self.body.projections)
-        match self.body.fused:
-            case None:
-                q, k, v = (split(each, self.head_width) for each in (query(inputs_BTE), key(inputs_BTE), value(x_BTE)))
-            case "thirds":  # all queries, then all keys, then all values
-                q, k, v = (split(each, self.head_width) for each in query(inputs_BTE).chunk(3, dim=-1))
-            case "heads":  # query, key and value of the first head, then of the second, …
-                q, k, v = split(query(inputs_BTE), 3 * self.head_width).chunk(3, dim=-1)
+        if self.body.fused is None:
+            q, k, v = (split(each, self.head_width) for each in (query(inputs_BTE), key(inputs_BTE), value(x_BTE)))
+        else:
+            q, k, v = self._parts(query(inputs_BTE))
+            if inputs_BTE is not x_BTE:  # positions are for queries and keys
+                _, _, v = self._parts(value(x_BTE))
         if hasattr(self, "q_norm"):  # Qwen 3
             q, k = self.get_submodule("q_norm")(q), self.get_submodule("k_norm")(k)
+        return q, k, v
+
+    def _parts(self, made: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the one layer that makes them all."""
+        if self.body.fused == "thirds":  # all queries, then all keys, then all values
+            q, k, v = (split(each, self.head_width) for each in made.chunk(3, dim=-1))
+        else:  # query, key and value of the first head, then of the second, …
+            q, k, v = split(made, 3 * self.head_width).chunk(3, dim=-1)
         return q, k, v
 
     def merge(self, context_BTE: Tensor) -> Tensor:

@@ -63,8 +63,9 @@ class Classification(Task):
         images = "image" in splits.train.column_names
         auto = AutoModelForImageClassification if images else AutoModelForSequenceClassification
         model, head = load_model(weights, auto, attention=attention, labels=splits.labels)
-        if not images and model.config.pad_token_id is None:
-            # decoder classifiers find the last token of a text by what comes after it
+        if not images:
+            # decoder classifiers find the last token of a text by the padding after it: the tokenizer's, whatever
+            # the config calls so
             model.config.pad_token_id = load_tokenizer(weights).pad_token_id
         return model, head
 

@@ -23,8 +23,8 @@ class Position:
         """First values of what it learns, by name."""
         return {}
 
-    def encode(self, length: int, width: int, offset: int, learned: Learned) -> Tensor | None:
-        """What is added to the inputs of queries and keys: (length, width)."""
+    def encode(self, length: int, width: int, offset: int, learned: Learned, device: torch.device) -> Tensor | None:
+        """What is added to the inputs of queries and keys, made on their device: (length, width)."""
         return None
 
     def rotate(self, x_BHTD: Tensor, offset: int) -> Tensor:

@@ -30,7 +30,7 @@ class LearnedPositions(Position):
     def learned(self, width: int, heads: int) -> dict[str, Tensor]:
         return {"positions": torch.zeros(self.length, width)}
 
-    def encode(self, length: int, width: int, offset: int, learned: Learned) -> Tensor:
+    def encode(self, length: int, width: int, offset: int, learned: Learned, device: torch.device) -> Tensor:
         if offset + length > self.length:
             raise InputError(f"position.length is {self.length}, too few for {offset + length} positions")
         return learned["positions"][offset : offset + length]

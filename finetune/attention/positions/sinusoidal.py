@@ -25,8 +25,8 @@ class Sinusoidal(Position):
 
     base: float = 10_000.0
 
-    def encode(self, length: int, width: int, offset: int, learned: Learned) -> Tensor:
-        steps_F = torch.arange(0, width, 2, dtype=torch.float32) / width
-        angles_TF = at(slice(0, length), offset, steps_F.device)[:, None] / self.base**steps_F
+    def encode(self, length: int, width: int, offset: int, learned: Learned, device: torch.device) -> Tensor:
+        steps_F = torch.arange(0, width, 2, device=device, dtype=torch.float32) / width
+        angles_TF = at(slice(0, length), offset, device)[:, None] / self.base**steps_F
         # an odd width has a last sine without its cosine
         return torch.stack([angles_TF.sin(), angles_TF.cos()], dim=-1).flatten(1)[:, :width]
