@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,11 +33,8 @@ class Comparison:
     failures: tuple[Failure, ...]
     before: int = 0  # how many of the results there were already
 
-    def table(self) -> Table:
-        return table(
-            self.results,
-            [_failed(each.recipe) for each in self.failures],
-        )
+    def table(self, layout: Callable[..., Table] = table) -> Table:
+        return layout(self.results, [_failed(each.recipe) for each in self.failures])
 
 
 def _failed(recipe: Recipe) -> Failed:

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from finetune import catalog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from finetune.progress import Silent
     from finetune.recipe import Recipe
+    from finetune.report.tables import Table
 
 
 FORMATS = ("terminal", "markdown", "csv", "latex")  # the methods of a table that write it
@@ -42,6 +45,23 @@ class Command(ABC):
 
 def takes_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table (default: terminal)")
+    parser.add_argument(
+        "--by",
+        choices=("method", "attention"),
+        default="method",
+        help="rows: a recipe and method each, or what training buys back of each attention (default: method)",
+    )
+
+
+def layout(given: Any) -> Callable[..., Table]:
+    """What makes the table that was asked for of results."""
+    if given.by == "attention":
+        from finetune.report.recovery import recovery
+
+        return recovery
+    from finetune.report.tables import table
+
+    return table
 
 
 def takes_out(parser: argparse.ArgumentParser) -> None:

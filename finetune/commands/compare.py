@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from finetune.grid import Comparison
     from finetune.progress import Silent
     from finetune.recipe import Recipe
+    from finetune.report.tables import Table
 
 METHODS = "frozen,lora,full"
 
@@ -56,9 +57,10 @@ class Compare(Command):
         comparison = grid.compare(recipes, out=given.out, progress=progress)
         progress.say(_where(comparison, given.out))
         if commands.first():
-            print(getattr(comparison.table(), given.format)())
+            table = comparison.table(commands.layout(given))
+            print(getattr(table, given.format)())
             if given.save:
-                save(comparison, Path(given.out) / "tables", given.save)
+                save(table, comparison, Path(given.out) / "tables", given.save)
         for failure in comparison.failures:
             print(f"finetune: {failure.recipe.label}: {failure.reason}", file=sys.stderr)
         if comparison.failures:
@@ -87,11 +89,11 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def save(comparison: Comparison, folder: Path, name: str) -> None:
+def save(table: Table, comparison: Comparison, folder: Path, name: str) -> None:
     """The table in every format that is kept, and the records behind it."""
     from finetune.outputs import write_text, writing
 
-    comparison.table().save(folder, name)
+    table.save(folder, name)
     with writing(folder):
         records = [result.to_json() for result in comparison.results]
         write_text(folder / f"{name}.json", json.dumps(records, indent=1) + "\n")

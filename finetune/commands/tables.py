@@ -28,8 +28,7 @@ class Tables(Command):
         commands.takes_out(parser)
 
     def run(self, given: Any) -> int:
-        from finetune.report.tables import table
-
+        table = commands.layout(given)
         folder = Path(given.out) / "tables"
         tables = {name: table(_records(folder, name)) for name in given.names}
         for number, (name, made) in enumerate(tables.items()):

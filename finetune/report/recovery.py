@@ -1,0 +1,115 @@
+"""What fine-tuning buys back: a row for each attention put into a checkpoint, a column for each method.
+
+From result records alone. Methods are columns in the order they come; what no training costs is told by `stock_head`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from finetune.errors import InputError
+from finetune.report.groups import Failed, Group, differences, groups
+from finetune.report.notes import notes
+from finetune.report.tables import MISSING, Table
+from finetune.result import Result
+from finetune.stats import spread
+
+UNTRAINED = "stock_head"
+NAMES = {UNTRAINED: "no training"}
+
+
+def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
+    """Scores of every method with every attention, how far untrained predictions moved, and the cost of an update.
+
+    "bought back" is the share of what the swap costs without training that the best method wins again: 100 % is the
+    best score with the checkpoint's own attention.
+
+    Raises:
+        InputError: two groups of runs would share a cell.
+    """
+    found = groups(results, failed)
+    twice = [group for group, apart in zip(found, differences(found), strict=True) if apart]
+    if twice:
+        raise InputError(f"a table by attention has one cell for {twice[0].label}, which was run with several settings")
+    methods = list(dict.fromkeys(group.method for group in found))
+    trained = [method for method in methods if any(_update(group) for group in found if group.method == method)]
+    header = (
+        "recipe",
+        "attention",
+        "train rows",
+        "test rows",
+        "seeds",
+        "moved, nats",
+        *(f"{NAMES.get(method, method)} %" for method in methods),
+        *(["bought back %"] if UNTRAINED in methods else []),
+        *(f"{method} ms/update" for method in trained),
+    )
+    rows = []
+    for name, attention in dict.fromkeys((group.name, group.attention) for group in found):
+        own = {group.method: group for group in found if (group.name, group.attention) == (name, attention)}
+        stock = {group.method: group for group in found if (group.name, group.attention) == (name, "stock")}
+        row = (name, attention, *_counts(own), _moved(own.get(UNTRAINED)), *(_cell(own.get(each)) for each in methods))
+        back = [_bought_back(own, stock)] if UNTRAINED in methods else []
+        rows.append((*row, *back, *(_milliseconds(own.get(method)) for method in trained)))
+    return Table(header, tuple(rows), notes(found))
+
+
+def _counts(groups: dict[str, Group]) -> tuple[str, str, str]:
+    runs = [group.results for group in groups.values() if group.results]
+    if not runs:
+        return MISSING, MISSING, MISSING
+    seeds = {len(each) for each in runs}
+    first = runs[0][0]
+    return str(first.rows["train"]), str(first.rows["test"]), "–".join(map(str, sorted({min(seeds), max(seeds)})))
+
+
+def _moved(group: Group | None) -> str:
+    found = [run.scores["divergence"].value for run in _sound(group) if "divergence" in run.scores]
+    return f"{sum(found) / len(found):.2g}" if found else MISSING
+
+
+def _cell(group: Group | None) -> str:
+    """Mean over seeds of the headline score, with the interval over test rows."""
+    runs = _sound(group)
+    if group is None or not group.results:
+        return MISSING
+    if len(runs) < len(group.results):
+        return "diverged"
+    estimates = [run.scores[run.headline] for run in runs]
+    mean = spread([100 * each.value for each in estimates]).mean
+    if any(each.low is None or each.high is None for each in estimates):
+        return f"{mean:.1f}"
+    low, high = (sum(100 * (getattr(each, end) or 0) for each in estimates) / len(runs) for end in ("low", "high"))
+    return f"{mean:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _bought_back(own: dict[str, Group], stock: dict[str, Group]) -> str:
+    untrained, best, whole = _value(own.get(UNTRAINED)), _best(own), _best(stock)
+    if untrained is None or best is None or whole is None or whole <= untrained or own == stock:
+        return MISSING
+    return f"{100 * (best - untrained) / (whole - untrained):.0f}"
+
+
+def _best(groups: dict[str, Group]) -> float | None:
+    found = [value for method, group in groups.items() if method != UNTRAINED and (value := _value(group)) is not None]
+    return max(found, default=None)
+
+
+def _value(group: Group | None) -> float | None:
+    found = [run.scores[run.headline].value for run in _sound(group)]
+    return sum(found) / len(found) if found else None
+
+
+def _update(group: Group | None) -> float | None:
+    """Seconds of an update through the backbone; a head on cached features has none."""
+    runs = [run for run in _sound(group) if run.updates and not run.seconds["features"]]
+    return sum(run.seconds["train"] / run.updates for run in runs) / len(runs) if runs else None
+
+
+def _milliseconds(group: Group | None) -> str:
+    seconds = _update(group)
+    return MISSING if seconds is None else f"{1e3 * seconds:.0f}"
+
+
+def _sound(group: Group | None) -> Sequence[Result]:
+    return [run for run in group.results if run.status == "done"] if group else []

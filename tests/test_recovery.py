@@ -1,0 +1,79 @@
+"""What fine-tuning buys back, told by records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from finetune import InputError, Recipe, Result, run
+from finetune.report.recovery import recovery
+from finetune.stats import Estimate
+
+
+@pytest.fixture
+def records(toy: Callable[[str], Recipe], tmp_path: Path) -> dict[tuple[str, str], Result]:
+    first = run(toy("bert"), out=tmp_path)
+    values = {
+        ("stock", "stock_head"): 0.90,
+        ("stock", "frozen"): 0.90,
+        ("stock", "full"): 0.95,
+        ("uniform", "stock_head"): 0.30,
+        ("uniform", "frozen"): 0.60,
+        ("uniform", "full"): 0.82,
+    }
+    return {key: record(first, *key, value) for key, value in values.items()}
+
+
+def record(first: Result, attention: str, method: str, value: float) -> Result:
+    scores = {"accuracy": Estimate(value, value - 0.02, value + 0.01, 30)}
+    if method == "stock_head":
+        scores["divergence"] = Estimate(0.0 if attention == "stock" else 1.25, None, None, 30)
+    seconds = {"features": 0.0 if method == "full" else 3.0, "train": 2.0}
+    recipe = {**first.recipe, "method": {"type": method}, "attention": {"type": attention}}
+    return replace(first, recipe=recipe, method=method, attention=attention, scores=scores, seconds=seconds, updates=10)
+
+
+def rows(records: dict[tuple[str, str], Result]) -> dict[str, dict[str, str]]:
+    found = recovery(records.values())
+    return {row[1]: dict(zip(found.header, row, strict=True)) for row in found.rows}
+
+
+def test_a_row_is_an_attention_and_a_column_a_method(records: dict[tuple[str, str], Result]) -> None:
+    uniform = rows(records)["uniform"]
+    assert uniform["no training %"] == "30.0 (28.0 to 31.0)"
+    assert uniform["frozen %"] == "60.0 (58.0 to 61.0)"
+    assert uniform["full %"] == "82.0 (80.0 to 83.0)"
+    assert (uniform["moved, nats"], uniform["seeds"], uniform["test rows"]) == ("1.2", "1", "30")
+
+
+def test_what_is_bought_back_is_the_best_method_s_share_of_what_the_swap_cost(
+    records: dict[tuple[str, str], Result],
+) -> None:
+    found = rows(records)
+    assert found["uniform"]["bought back %"] == "80"  # (0.82 − 0.30) of (0.95 − 0.30)
+    assert found["stock"]["bought back %"] == "–"
+
+
+def test_only_what_trains_the_backbone_has_a_cost_per_update(records: dict[tuple[str, str], Result]) -> None:
+    found = rows(records)["uniform"]
+    assert found["full ms/update"] == "200"
+    assert "frozen ms/update" not in found
+
+
+def test_a_diverged_run_is_said_to_be_one_and_a_missing_one_is_a_dash(
+    records: dict[tuple[str, str], Result],
+) -> None:
+    records["uniform", "full"] = replace(records["uniform", "full"], status="diverged", scores={})
+    del records["uniform", "frozen"]
+    uniform = rows(records)["uniform"]
+    assert (uniform["full %"], uniform["frozen %"], uniform["bought back %"]) == ("diverged", "–", "–")
+
+
+def test_two_settings_for_one_cell_are_refused(records: dict[tuple[str, str], Result]) -> None:
+    full = records["uniform", "full"]
+    other = replace(full, recipe={**full.recipe, "budget": {"epochs": 9}})
+    with pytest.raises(InputError, match="one cell for toy_bert full uniform, which was run with several settings"):
+        recovery([*records.values(), other])
