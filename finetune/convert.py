@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
-from tokenizers.processors import TemplateProcessing
-from transformers import Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from tokenizers import pre_tokenizers
+from transformers import AutoModelForCausalLM, AutoTokenizer, Dinov2Config, Dinov2Model, GgufConfig
 
 from finetune.errors import InputError
-from finetune.gguf_file import GgufFile
-from finetune.progress import Silent
 
 if TYPE_CHECKING:
     from onnx import GraphProto
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 # DINOv2's own preprocessing; torchvision or Pillow does it, whichever AutoImageProcessor finds.
 DINOV2_IMAGES = {
@@ -41,21 +36,6 @@ DINOV2_IMAGES = {
     "image_mean": [0.485, 0.456, 0.406],
     "image_std": [0.229, 0.224, 0.225],
 }
-# Part of a tensor's name in the GGUF file → in transformers 5.
-LLAMA = {
-    "token_embd": "embed_tokens",
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-    "output_norm": "norm",
-}
-CONTROL = 3  # GGUF's kind of a token that stands for no text
 # Part of a module's path in the ONNX file → in transformers 5.
 RENAMED = {
     "attention.attention.query": "attention.q_proj",
@@ -65,96 +45,44 @@ RENAMED = {
 }
 
 
-def gguf_smollm2(raw: Path, out: Path, progress: Silent) -> None:
+def gguf_smollm2(raw: Path, out: Path) -> None:
     """SmolLM2 from a GGUF file: 4-bit weights dequantised to fp32, so that every one of them can be trained."""
-    file = GgufFile(next(raw.glob("*.gguf")))
-    model, tokenizer = _smollm2_model(file, progress), _smollm2_tokenizer(file)
+    file = next(raw.glob("*.gguf"))
     with _unnoticed():
+        model, tokenizer = _smollm2_model(file), _smollm2_tokenizer(file)
+        # There is no padding token. The end token serves: padding is masked, so it is never read as an end.
+        tokenizer.pad_token = tokenizer.eos_token
+        model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.eos_token_id
+        tokenizer.model_max_length = model.config.max_position_embeddings
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)
 
 
-def _smollm2_model(file: GgufFile, progress: Silent) -> PreTrainedModel:
-    with torch.device("meta"):  # nothing is drawn that is replaced at once
-        model = LlamaForCausalLM(_smollm2_config(file.settings))
-    weights = dict(_counted(_smollm2_weights(file, model.config), len(file.tensors), progress))
-    weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
-    model.load_state_dict(weights, assign=True)
-    model.tie_weights()
+def _smollm2_model(file: Path) -> PreTrainedModel:
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        file.parent,
+        gguf_file=file.name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.float32,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    model, report = loaded
+    if report["missing_keys"]:  # transformers would only warn, and leave them random
+        raise InputError(f"{file.name} lacks weights: {', '.join(sorted(report['missing_keys']))}")
     return model
 
 
-def _smollm2_config(said: Mapping[str, Any]) -> LlamaConfig:
-    end = said["tokenizer.ggml.eos_token_id"]
-    told: dict[str, Any] = {
-        "_model_name_or_path": said["general.name"],
-        "unk_token_id": said["tokenizer.ggml.unknown_token_id"],
-    }
-    return LlamaConfig(
-        **told,  # no fields of a Llama's, only kept
-        vocab_size=said["llama.vocab_size"],
-        hidden_size=said["llama.embedding_length"],
-        intermediate_size=said["llama.feed_forward_length"],
-        num_hidden_layers=said["llama.block_count"],
-        num_attention_heads=said["llama.attention.head_count"],
-        num_key_value_heads=said["llama.attention.head_count_kv"],
-        head_dim=said["llama.rope.dimension_count"],
-        max_position_embeddings=said["llama.context_length"],
-        rms_norm_eps=said["llama.attention.layer_norm_rms_epsilon"],
-        rope_parameters={"rope_theta": said["llama.rope.freq_base"], "rope_type": "default"},
-        bos_token_id=said["tokenizer.ggml.bos_token_id"],
-        eos_token_id=end,
-        pad_token_id=end,  # padding is masked, so it is never read as an end
-        tie_word_embeddings=True,
-        dtype=torch.float32,
-    )
+def _smollm2_tokenizer(file: Path) -> PreTrainedTokenizerFast:
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
+    # The GGUF reader drops the model's rule that a digit is a token of its own, and then "\n\n2" splits differently.
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+    return tokenizer
 
 
-def _smollm2_weights(file: GgufFile, config: LlamaConfig) -> Iterator[tuple[str, torch.Tensor]]:
-    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
-    for name in file.tensors:
-        *place, part, kind = name.split(".")
-        layer = f"layers.{place[1]}." if place else ""
-        module = LLAMA[part]
-        array = file.tensor(name)
-        if (count := heads.get(module.rpartition(".")[2])) is not None:
-            array = _halves(array, count)
-        yield f"model.{layer}{module}.{kind}", torch.tensor(array)
-
-
-def _halves(array: np.ndarray, heads: int) -> np.ndarray:
-    """GGUF has the two coordinates that a rotary position turns side by side, transformers half a head apart."""
-    return array.reshape(heads, -1, 2, array.shape[1]).swapaxes(1, 2).reshape(array.shape)
-
-
-def _smollm2_tokenizer(file: GgufFile) -> PreTrainedTokenizerFast:
-    said = {name.removeprefix("tokenizer.ggml."): value for name, value in file.settings.items()}
-    merges = [tuple(merge.split(" ")) for merge in said["merges"]]
-    vocabulary = {token: number for number, token in enumerate(said["tokens"])}
-    inside = Tokenizer(BPE(vocabulary, merges, continuing_subword_prefix="", end_of_word_suffix=""))
-    # a digit is a token of its own, which no reader of GGUF files knows of this model
-    inside.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
-    inside.decoder = decoders.ByteLevel()
-    inside.post_processor = TemplateProcessing(single="$A", pair="$A $B:1", special_tokens=[])
-    inside.add_special_tokens(
-        [t for t, kind in zip(said["tokens"], said["token_type"], strict=True) if kind == CONTROL]
-    )
-    begin, end, unknown = (said["tokens"][said[f"{name}_token_id"]] for name in ("bos", "eos", "unknown"))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inside,
-        bos_token=begin,
-        eos_token=end,
-        unk_token=unknown,
-        pad_token=end,
-        model_max_length=said["llama.context_length"],
-        chat_template=said["tokenizer.chat_template"],
-        # transformers marks a tokenizer that it read by itself; without the marks, runs from before would be others
-        is_local=True,
-        local_files_only=False,
-    )
-
-
-def onnx_dinov2(raw: Path, out: Path, progress: Silent) -> None:
+def onnx_dinov2(raw: Path, out: Path) -> None:
     """The DINOv2-small backbone inside an ONNX graph, by the names that its exporter left in it."""
     import onnx
 
@@ -170,8 +98,7 @@ def onnx_dinov2(raw: Path, out: Path, progress: Silent) -> None:
     )
     with _unnoticed():
         model = Dinov2Model(config)
-    model.load_state_dict(dict(_counted(_dinov2_weights(graph), len(model.state_dict()), progress)))
-    with _unnoticed():
+        model.load_state_dict(dict(_dinov2_weights(graph)))
         model.save_pretrained(out)
     (out / "preprocessor_config.json").write_text(json.dumps(DINOV2_IMAGES, indent=2) + "\n", encoding="utf-8")
 
@@ -209,18 +136,8 @@ def _module(path: str) -> str:
     return path
 
 
-def _counted(
-    weights: Iterable[tuple[str, torch.Tensor]], total: int, progress: Silent
-) -> Iterator[tuple[str, torch.Tensor]]:
-    progress.start("convert", total, "tensor")
-    for each in weights:
-        yield each
-        progress.advance(1)
-    progress.end()
-
-
 @contextmanager
 def _unnoticed() -> Iterator[None]:
-    """transformers' own bars on a terminal only, and the caller's random numbers stay in place. Not around our bars."""
+    """transformers' own bars on a terminal only, and the caller's random numbers stay in place."""
     with nullcontext() if sys.stderr.isatty() else redirect_stderr(StringIO()), torch.random.fork_rng(devices=[]):
         yield

@@ -99,7 +99,7 @@ def _make(asset: Asset, progress: Silent) -> None:
             if each.convert:
                 progress.say(f"converting {each.name} to safetensors")
                 out.mkdir(parents=True)
-                each.convert(raw, out, progress)
+                each.convert(raw, out)
             _publish(each, out if each.convert else raw)
 
 

@@ -17,7 +17,6 @@ from finetune import assets, packaged
 from finetune.assets import Asset
 from finetune.cache import cache_dir
 from finetune.errors import InputError
-from finetune.progress import Silent
 
 ROOT = Path(__file__).parents[1]
 ALL = (*assets.CHECKPOINTS, *packaged.DATA)
@@ -32,9 +31,8 @@ def pinned_differently(asset: Asset, sha256: str) -> Asset:
     return replace(asset, wheel=replace(asset.wheel, sha256=sha256))
 
 
-def upper(raw: Path, out: Path, progress: Silent) -> None:
+def upper(raw: Path, out: Path) -> None:
     (out / "rows.txt").write_bytes((raw / "rows.tab").read_bytes().upper())
-    progress.start("convert", 1, "file")
 
 
 def test_a_fetched_folder_holds_the_named_members_and_a_manifest(index: Path) -> None:
@@ -137,8 +135,8 @@ def test_what_is_here_is_given_without_pip_lock_or_reader(index: Path, monkeypat
 
 
 def test_a_conversion_that_fails_leaves_nothing(index: Path) -> None:
-    def half(raw: Path, out: Path, progress: Silent) -> None:
-        upper(raw, out, progress)
+    def half(raw: Path, out: Path) -> None:
+        upper(raw, out)
         raise RuntimeError("halfway")
 
     asset = replace(ship(index), convert=half)
@@ -168,7 +166,6 @@ def test_a_download_and_a_conversion_are_each_told_in_a_line(index: Path) -> Non
     packaged.fetch(asset, told)
     assert told.lines == ["downloading tiny (1 MB, tiny==1.0)", "converting tiny to safetensors"]
     assert told.counted["download"][1] == 1_000_000
-    assert told.counted["convert"] == (0, 1)
 
 
 def test_a_cache_that_cannot_be_written_names_its_variable(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
