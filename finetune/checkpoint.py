@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError
@@ -23,6 +23,7 @@ from finetune import assets, packaged
 from finetune.anatomy import head
 from finetune.errors import InputError
 from finetune.hashing import content_key, file_sha256
+from finetune.parts import Part
 from finetune.progress import Silent
 
 
@@ -42,8 +43,10 @@ class Weights:
         return content_key(self.sha256, self.settings)
 
 
-class Checkpoint(ABC):
+class Checkpoint(Part, ABC):
     """Pretrained weights to start from."""
+
+    where: ClassVar[str] = "checkpoint"
 
     @abstractmethod
     def fetch(self, progress: Silent) -> Weights:

@@ -13,6 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # a module imports only from rows above its own
 LAYERS = [
     {"errors", "hashing", "stats", "progress", "batches", "measure", "metrics"},
+    {"parts"},
     {"axes", "anatomy", "convert", "hub", "optim", "outputs", "precision", "result"},
     {"assets"},
     {"packaged"},

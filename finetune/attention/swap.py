@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -27,6 +27,7 @@ from finetune.attention.masks import EVERYTHING, Causal, Dense, Mask, Padding
 from finetune.attention.multihead import Attention, Cache, placed, split
 from finetune.attention.positions.rotary import turn
 from finetune.errors import InputError, one_of
+from finetune.parts import Part
 
 OURS = "finetune"  # what a swapped model's config calls its attention
 STOCK = "stock"
@@ -34,14 +35,12 @@ FILE = "attention.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiHead:
+class MultiHead(Part):
     """The attention of a recipe: our multi-head attention in every block, around this core."""
 
-    core: Core = ScaledDotProduct()
+    where: ClassVar[str] = "attention"
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.core, Core):
-            raise InputError(f"attention.core must be a Core, got {self.core!r}")
+    core: Core = ScaledDotProduct()
 
     @property
     def name(self) -> str:

@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import datasets
 
 from finetune import assets, packaged
 from finetune.errors import InputError
 from finetune.hashing import content_key
+from finetune.parts import Part
 from finetune.progress import Silent
 
 
@@ -38,8 +39,10 @@ class Rows:
     labels: tuple[str, ...]
 
 
-class Data(ABC):
+class Data(Part, ABC):
     """A data set. Its fields say what to read; nothing is read before it is asked for."""
+
+    where: ClassVar[str] = "data"
 
     @abstractmethod
     def fetch(self, progress: Silent) -> Fetched:

@@ -23,6 +23,7 @@ class Topics(Data):
     name: str
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.name not in NAMES:
             raise one_of("data set of topics", self.name, NAMES)
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from finetune.checkpoint import Weights, quiet
 from finetune.encode import Examples
 from finetune.features import Extraction
 from finetune.optim import AdamW, Budget
+from finetune.parts import Part
 from finetune.precision import cast
 
 
@@ -45,8 +47,10 @@ class Trainee:
     feature_memory: int = 0  # bytes, likewise
 
 
-class Method(ABC):
+class Method(Part, ABC):
     """The contract. A subclass is a frozen dataclass with an `optim` field, in a file of its own in this folder."""
+
+    where: ClassVar[str] = "method"
 
     optim: AdamW
 

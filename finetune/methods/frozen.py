@@ -38,10 +38,11 @@ class Frozen(Method):
     optim: AdamW = AdamW(learning_rate=1e-2, weight_decay=5e-3, decoupled=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_pooling(self.pooling)
         if self.epochs < 1 or self.batch_size < 1:
             raise InputError(
-                f"Frozen.epochs and Frozen.batch_size must be at least 1, got {self.epochs} and {self.batch_size}"
+                f"method.epochs and method.batch_size must be at least 1, got {self.epochs} and {self.batch_size}"
             )
 
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:

@@ -29,12 +29,13 @@ class LoRA(Method):
     optim: AdamW = AdamW(learning_rate=5e-4)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rank < 1:
-            raise InputError(f"LoRA.rank must be at least 1, got {self.rank}")
+            raise InputError(f"method.rank must be at least 1, got {self.rank}")
         if not 0 <= self.dropout < 1:
-            raise InputError(f"LoRA.dropout must be in [0, 1), got {self.dropout}")
+            raise InputError(f"method.dropout must be in [0, 1), got {self.dropout}")
         if not self.targets:
-            raise InputError(f"LoRA.targets must name at least one role of {', '.join(ROLES)}")
+            raise InputError(f"method.targets must name at least one role of {', '.join(ROLES)}")
         for role in self.targets:
             if role not in ROLES:
                 raise one_of("role in a block", role, ROLES)

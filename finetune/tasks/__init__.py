@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 import datasets
 import numpy as np
@@ -15,12 +16,15 @@ from transformers import PreTrainedModel
 
 from finetune.checkpoint import Weights
 from finetune.encode import Batch, Examples
+from finetune.parts import Part
 from finetune.splits import Splits
 from finetune.stats import Estimate
 
 
-class Task(ABC):
+class Task(Part, ABC):
     """Rows in, scores out."""
+
+    where: ClassVar[str] = "task"
 
     @abstractmethod
     def encode(self, rows: datasets.Dataset, weights: Weights, key: str) -> Examples:

@@ -33,6 +33,7 @@ class Classification(Task):
     image_size: int | None = None  # side in pixels that images are resized to; None: as the checkpoint's processor does
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.image_size is not None and self.image_size < 1:
             raise InputError(f"task.image_size must be at least 1 pixel, got {self.image_size}")
 
