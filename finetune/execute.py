@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from finetune import evaluate, measure
 from finetune.attention.swap import save_learned
-from finetune.errors import InputError
 from finetune.evaluate import Predictions
 from finetune.methods import Trainee
-from finetune.outputs import RunFolder, read_json, size
+from finetune.outputs import RunFolder, size
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
@@ -40,7 +38,7 @@ def run(
         with holding, torch.random.fork_rng(devices):  # the caller's random numbers go on as if nothing had happened
             _execute(here, folder)
         here.accelerator.wait_for_everyone()
-    return Result.from_json(folder.result() or {})
+    return replace(Result.from_json(folder.result() or {}), folder=folder.path)
 
 
 def _execute(here: Session, folder: RunFolder) -> None:
@@ -67,7 +65,7 @@ def _execute(here: Session, folder: RunFolder) -> None:
         save_learned(trainee.module, saved)
         peak = max(memory.bytes, trainee.feature_memory)
         result = _result(here, trainee, done, predicted, clock.seconds, peak, saved)
-        recipe.task.save_encoder(here.splits(), here.weights, saved)
+        recipe.task.save_encoder(here.weights, saved)
         folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
         folder.write("result.json", result.to_json())
 
@@ -165,32 +163,3 @@ def _result(
         data={"sha256": here.fetched.sha256, **here.fetched.source},
         environment=measure.environment(here.accelerator),
     )
-
-
-def load(
-    folder: str | Path, *, recipe: Recipe | None = None, progress: Silent | None = None
-) -> tuple[Session, nn.Module]:
-    """A finished run's session, and its predictor: a module called as `module(**batch.inputs).logits`.
-
-    Args:
-        recipe: the one that was run. Only for parts that are code of yours: others are read from the folder.
-
-    Raises:
-        InputError: the folder holds no finished run, or its checkpoint is no longer what it was trained on.
-    """
-    result = read_json(Path(folder) / "result.json")
-    if result is None:
-        raise InputError(f"{folder} holds no finished run: there is no result.json")
-    if recipe is not None and recipe.to_json() != result["recipe"]:
-        raise InputError(f"{folder} was run with another recipe than the one given; see its recipe.json")
-    recipe = recipe or Recipe.from_json(result["recipe"])
-    trained_on = result["weights"]
-    if trained_on["revision"]:  # the commit it was, whatever the branch stands for today
-        recipe = replace(recipe, checkpoint=replace(recipe.checkpoint, revision=trained_on["revision"]))  # pyright: ignore
-    here = session(recipe, progress=progress)
-    if here.weights.sha256 != trained_on["sha256"]:
-        raise InputError(
-            f"{folder} was trained on weights with sha256 {trained_on['sha256']}, its checkpoint now has "
-            f"{here.weights.sha256}"
-        )
-    return here, recipe.method.restore(here.material(), Path(folder))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from finetune.errors import InputError
@@ -38,6 +39,7 @@ class Result:
     weights: Mapping[str, str | None]  # sha256 of weights, of settings; hub commit
     data: Mapping[str, str]  # sha256, and what was fetched
     environment: Mapping[str, Any]
+    folder: Path | None = field(default=None, compare=False)  # where it was found: not part of the record
 
     @property
     def headline(self) -> str:
@@ -45,7 +47,7 @@ class Result:
         return next(iter(self.scores), "")
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "folder"}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Result:
@@ -53,7 +55,7 @@ class Result:
         for name in ("scores", "validation"):
             parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
         parts["labels"] = tuple(parts["labels"])
-        if set(parts) != {field.name for field in fields(Result)}:
+        if set(parts) != {each.name for each in fields(Result)} - {"folder"}:
             raise InputError(
                 f"the record of {parts['recipe']['name']} {parts['method']} was written by another version of "
                 "finetune; delete its folder and the run is made again"

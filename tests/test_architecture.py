@@ -23,7 +23,7 @@ LAYERS = [
     {"methods", "tasks", "train"},
     {"recipe"},
     {"session", "catalog"},
-    {"certify", "execute"},
+    {"certify", "execute", "predict"},
     {"grid"},
     {"commands"},
     {"cli"},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune import cli, packaged
+from finetune import axes, cli, commands, packaged
 
 OWN = '''"""Mine: a tiny BERT on a table of mine."""
 
@@ -128,7 +128,9 @@ def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
 
 
 def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "compare", "list", "show", "assets", "pin"):
+    words = axes.names(commands)
+    assert {"run", "compare", "predict", "list", "show", "assets", "pin"} <= set(words)
+    for command in words:
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         assert f"example: finetune {command}" in capsys.readouterr().out

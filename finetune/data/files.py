@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,15 +185,21 @@ def _check_readable(paths: Sequence[Path], checked: Path) -> None:
     if checked.exists():
         return
     for path in paths:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(path) as image:
-                    image.load()
-        except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise InputError(f"{path} is not a readable image: {' '.join(str(error).split())}") from error
+        with decoding(str(path)), Image.open(path) as image:
+            image.load()
     checked.parent.mkdir(parents=True, exist_ok=True)
     checked.touch()
+
+
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """Turns what is wrong with an image into one line that names it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{name} is not a readable image: {' '.join(str(error).split())}") from error
 
 
 def _folder_sum(folder: Path) -> str:

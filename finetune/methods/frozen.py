@@ -18,7 +18,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from finetune.anatomy import backbone
 from finetune.errors import InputError
 from finetune.features import check_pooling, pool
-from finetune.methods import Material, Method, Trainee
+from finetune.methods import Material, Method, Pretrained, Trainee
 from finetune.optim import AdamW, Budget
 from finetune.precision import cast
 
@@ -67,18 +67,18 @@ class Frozen(Method):
             feature_memory=facts.peak_memory_bytes,
         )
 
-    def save(self, module: nn.Module, material: Material, folder: Path) -> Path:
+    def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
         (folder / "head").mkdir(exist_ok=True)
         save_file(module.state_dict(), folder / "head" / "head.safetensors")
         return folder / "head"
 
-    def restore(self, material: Material, folder: Path) -> nn.Module:
+    def restore(self, start: Pretrained, folder: Path) -> nn.Module:
         stored = load_file(folder / "head" / "head.safetensors")
-        head = Head(stored["centre_E"][None], len(material.labels))
+        head = Head(stored["centre_E"][None], len(start.labels))
         head.load_state_dict(stored)
-        model, own = material.build(material.weights)
-        body = cast(backbone(self.prepare(model, own)), material.device, material.dtype)
-        return Probe(body, head.to(material.device), self.pooling).eval()
+        model, own = start.build(start.weights)
+        body = cast(backbone(self.prepare(model, own)), start.device, start.dtype)
+        return Probe(body, head.to(start.device), self.pooling).eval()
 
 
 class Head(nn.Module):

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from finetune.anatomy import ROLES, anatomy
 from finetune.errors import InputError, one_of
-from finetune.methods import Material, Method, wholly_trained
+from finetune.methods import Method, Pretrained, wholly_trained
 from finetune.optim import AdamW
 from finetune.precision import cast
 
@@ -61,20 +61,20 @@ class LoRA(Method):
         adapters = [child for name, child in module.named_modules() if name.endswith("lora_dropout")]
         return [*wholly_trained(module), *adapters]
 
-    def save(self, module: nn.Module, material: Material, folder: Path) -> Path:
+    def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
         # told to save no embeddings, or peft asks the hub whether they have changed
         module.save_pretrained(folder / "adapter", save_embedding_layers=False)  # pyright: ignore[reportCallIssue]
         return folder / "adapter"
 
-    def restore(self, material: Material, folder: Path) -> nn.Module:
+    def restore(self, start: Pretrained, folder: Path) -> nn.Module:
         from peft import PeftModel
 
         if not (folder / "adapter" / "adapter_model.safetensors").is_file():  # peft would read a pickle instead
             raise InputError(f"{folder} holds no adapter/adapter_model.safetensors")
-        model, _ = material.build(material.weights)
+        model, _ = start.build(start.weights)
         with _without_deprecations():
             module = PeftModel.from_pretrained(model, str(folder / "adapter"), autocast_adapter_dtype=False)
-        return cast(module, material.device, material.dtype).eval()
+        return cast(module, start.device, start.dtype).eval()
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from transformers import PreTrainedModel
 from finetune.checkpoint import Weights
 from finetune.encode import Batch, Examples
 from finetune.parts import Part
-from finetune.splits import Splits
 from finetune.stats import Estimate
 
 
@@ -28,14 +27,20 @@ class Task(Part, ABC):
 
     @abstractmethod
     def encode(self, rows: datasets.Dataset, weights: Weights, key: str) -> Examples:
-        """What the checkpoint's model reads of the rows. `key` names the rows' content."""
+        """What the checkpoint's model reads of the rows. `key` names the rows' content.
+
+        Raises:
+            InputError: it cannot read such rows.
+        """
 
     @abstractmethod
-    def model(self, splits: Splits, weights: Weights, attention: str) -> tuple[PreTrainedModel, tuple[str, ...]]:
-        """The checkpoint with this task's head, and the names of the modules that are the head."""
+    def model(
+        self, labels: tuple[str, ...], weights: Weights, attention: str
+    ) -> tuple[PreTrainedModel, tuple[str, ...]]:
+        """The checkpoint with a head of this task for these labels, and the names of the modules that are the head."""
 
     @abstractmethod
-    def save_encoder(self, splits: Splits, weights: Weights, folder: Path) -> None:
+    def save_encoder(self, weights: Weights, folder: Path) -> None:
         """Put the tokenizer or image processor beside saved weights, so that the folder can be used on its own."""
 
     @abstractmethod
@@ -49,6 +54,10 @@ class Task(Part, ABC):
     @abstractmethod
     def predict(self, logits: np.ndarray) -> np.ndarray:
         """One output per example."""
+
+    @abstractmethod
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """How likely each label is, as the model sees it: (N, C), rows summing to one."""
 
     @abstractmethod
     def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
