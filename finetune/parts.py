@@ -38,6 +38,17 @@ def hints(part: type) -> dict[str, Any]:
     return {field.name: found[field.name] for field in fields(part)}
 
 
+def named(name: str) -> type[Part] | None:
+    """The part of that name, among those of the modules that are imported."""
+    waiting: list[type[Part]] = [Part]
+    while waiting:
+        kind = waiting.pop()
+        if kind.__name__ == name and is_dataclass(kind):
+            return kind
+        waiting += kind.__subclasses__()
+    return None
+
+
 def optional(kind: Any) -> Any:
     """The kind that a field declares which may also be None; any other as it is."""
     return next((each for each in typing.get_args(kind) if each is not type(None)), kind) if _union(kind) else kind

@@ -17,7 +17,7 @@ from finetune.anatomy import of_architecture
 from finetune.checkpoint import load_config
 from finetune.data.files import decoding
 from finetune.encode import Examples
-from finetune.errors import InputError
+from finetune.errors import InputError, missing
 from finetune.outputs import read_json
 from finetune.progress import Silent
 from finetune.recipe import Recipe
@@ -166,7 +166,7 @@ def _pictures(inputs: Sequence[Any]) -> datasets.Dataset:
             raise InputError(f"input {number} must be an image or a path to one, got {given!r:.100}")
         path = Path(given)
         if not path.is_file():
-            raise InputError(f"input {number}: there is no image {path.name!r} in {path.absolute().parent}")
+            raise missing("image", path)
         with decoding(str(path)), Image.open(path) as image:
             image.load()
     shown = [given if isinstance(given, Image.Image) else str(given) for given in inputs]

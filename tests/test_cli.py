@@ -53,7 +53,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
     ("arguments", "words"),
     [
         (["run", "bert_r9"], "unknown recipe 'bert_r9'; did you mean 'bert_r8'?"),
-        (["run", "nothing.py"], "unknown recipe file 'nothing.py'"),
+        (["run", "nothing.py"], "there is no recipe file 'nothing.py' in /"),
         (["run", "bert_r8", "--method", "lorra"], "unknown method 'lorra'; did you mean 'lora'?"),
         (["run", "bert_r8", "--set", "method.poling=cls"], "unknown field of Frozen 'poling'; did you mean 'pooling'?"),
         (["run", "bert_r8", "--set", "method.pooling=means"], "unknown pooling 'means'; did you mean 'mean'?"),
@@ -78,6 +78,64 @@ def test_bad_input_gets_one_line_and_exit_code_2(
     assert words in err
     assert err.startswith("finetune: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("recipe = Recipe(", "line 3: SyntaxError: '(' was never closed"),
+        ("recipe = Recipi(name='mine')", "line 3: NameError: name 'Recipi' is not defined"),
+        ("lora = LoRA(rnak=8)", "line 3: unknown field of LoRA 'rnak'; did you mean 'rank'? known: alpha, dropout,"),
+        ("lora = replace(LoRA(), optin=3)", "line 3: unknown field of LoRA 'optin'; did you mean 'optim'?"),
+        ("lora = LoRA(rank='8')", "line 3: method.rank must be a whole number, got '8'"),
+        ("lora = LoRA(rank=0)", "line 3: method.rank must be at least 1, got 0"),
+        ("recipe = Recipe(name='mine')", "line 3: TypeError: Recipe.__init__() missing 4 required keyword-only"),
+        ("import nowhere", "line 3: ModuleNotFoundError: No module named 'nowhere'"),
+        ("def f():\n    return 1 / 0\nf()", "line 4: ZeroDivisionError: division by zero"),
+        ("import json; json.loads('{')", "line 3: JSONDecodeError: Expecting property name"),
+        ("assert False", "line 3: AssertionError"),
+        ("from finetune import Lora", "line 3: ImportError: cannot import name 'Lora' from 'finetune'"),
+        ("rank = 8", "defines no `recipe`: a recipe file has one variable of that name, a finetune.Recipe"),
+        ("recipe = 8", "defines no `recipe`: a recipe file has one variable of that name, a finetune.Recipe"),
+    ],
+)
+def test_whatever_is_wrong_in_a_recipe_file_is_one_line_with_its_place(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str, words: str
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(f"from finetune import *\nfrom dataclasses import replace\n{line}\n")
+    code, out, err = answer(capsys, "show", str(path))
+    assert (code, out) == (2, "")
+    assert err.startswith(f"finetune: {path}")
+    assert words in err
+    assert err.count("\n") == 1
+    assert "finetune_recipe_mine" not in sys.modules or words.startswith("defines")
+
+
+def test_a_file_that_a_recipe_file_imports_is_the_one_that_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beside_it.py").write_text("\nx = = 1\n")
+    (tmp_path / "mine.py").write_text("import beside_it\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    _, _, err = answer(capsys, "show", str(tmp_path / "mine.py"))
+    assert f"{tmp_path / 'beside_it.py'}, line 2: SyntaxError: invalid syntax" in err
+
+
+def test_a_recipe_file_that_is_not_there_is_answered_with_the_nearest_and_the_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").touch()
+    monkeypatch.chdir(tmp_path)
+    code, _, err = answer(capsys, "show", "mien.py")
+    assert code == 2
+    assert err == f"finetune: there is no recipe file 'mien.py' in {tmp_path}; did you mean 'mine.py'?\n"
+
+
+def test_everything_of_ours_is_there_by_a_star() -> None:
+    namespace: dict[str, object] = {}
+    exec("from finetune import *", namespace)
+    assert {"Recipe", "LoRA", "run", "compare", "load", "Files"} <= set(namespace)
 
 
 def test_list_shows_every_recipe_with_its_first_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +181,7 @@ def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
     bad.write_text(mine.read_text().replace("rows.csv", "rows.cvs").replace('"mine"', '"bad"'))
     code, out, err = answer(capsys, *arguments[:1], str(bad), *arguments[1:])
     assert code == 2
-    assert "finetune: bad full seed 0: data file" in err
+    assert "finetune: bad full seed 0: there is no data file 'rows.cvs' in" in err
     assert [line.split()[:5] for line in out.splitlines()[-2:]] == [["bad", m, "–", "–", "–"] for m in both]
 
 
