@@ -60,6 +60,12 @@ def test_other_column_names_a_pair_and_an_id_column(tmp_path: Path) -> None:
     assert rows["text_pair"][:] == ["y", "w"]
 
 
+def test_reading_draws_no_bars_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read(csv(tmp_path, GOOD))
+    assert capsys.readouterr() == ("", "")
+    assert not datasets.are_progress_bars_disabled()
+
+
 def test_a_file_edited_at_the_same_size_and_time_is_read_anew(tmp_path: Path) -> None:
     import os
 

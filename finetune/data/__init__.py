@@ -7,7 +7,8 @@ where rows of one source must not be on two sides of a split, `group` (str).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -69,6 +70,18 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
     if len(names) < 2:
         raise InputError(f"{where} holds one class only ({', '.join(names) or 'no rows'}); two or more are needed")
     return names
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keeps the readers' own progress bars off the screen for a while: they would cut through ours."""
+    bars = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if bars:
+            datasets.enable_progress_bars()
 
 
 def fetch_packaged(name: str, progress: Silent) -> Fetched:

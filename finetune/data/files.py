@@ -17,7 +17,7 @@ from datasets.exceptions import DatasetGenerationError
 from PIL import Image
 
 from finetune import packaged
-from finetune.data import Data, Fetched, Rows, class_names, to_rows
+from finetune.data import Data, Fetched, Rows, class_names, to_rows, without_bars
 from finetune.errors import InputError, missing, one_of
 from finetune.hashing import content_key, file_sha256
 from finetune.progress import Silent
@@ -140,7 +140,8 @@ def _read(path: Path, separator: str | None) -> datasets.Dataset:
         packaged.cache_dir() / "tables" / file_sha256(path)
     )  # by content: the reader's own cache goes by time and size
     try:
-        table = datasets.load_dataset(reader, data_files=str(path), split="train", cache_dir=str(cache), **options)
+        with without_bars():
+            table = datasets.load_dataset(reader, data_files=str(path), split="train", cache_dir=str(cache), **options)
     except (DatasetGenerationError, ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read as {reader}: {_root(error)}") from error
     assert isinstance(table, datasets.Dataset)
