@@ -109,9 +109,16 @@ def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any
     """What was predicted for every test example, so that any two runs can be paired later."""
     if predictions is None:
         return []
-    outputs = here.recipe.task.predict(predictions.logits)
+    labels, outputs = here.splits().labels, here.recipe.task.predict(predictions.logits)
     return [
-        {"id": id_, "target": target, "output": output, "logits": logits}
+        {
+            "id": id_,
+            "label": labels[target],
+            "predicted": labels[output],
+            "target": target,
+            "output": output,
+            "logits": logits,
+        }
         for id_, target, output, logits in zip(
             predictions.ids,
             predictions.targets.tolist(),

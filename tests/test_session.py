@@ -72,6 +72,9 @@ def test_every_test_id_is_predicted_once_and_the_score_is_of_these_predictions(
     result = run(toy("bert"), out=tmp_path)
     lines = outputs.read_lines(folder(toy("bert"), tmp_path) / "predictions.jsonl")
     assert [line["id"] for line in lines] == [f"test-{number}" for number in range(30)]
+    names = session(toy("bert")).splits().labels
+    assert [line["label"] for line in lines] == [names[line["target"]] for line in lines]
+    assert [line["predicted"] for line in lines] == [names[line["output"]] for line in lines]
     right = [line["output"] == line["target"] == int(np.argmax(line["logits"])) or None for line in lines]
     assert result.scores["accuracy"].value == sum(map(bool, right)) / 30
 
@@ -296,6 +299,7 @@ def test_an_adapter_is_loaded_by_peft_on_the_base_it_names(toy: Callable[[str], 
     recipe = replace(toy("bert"), method=LoRA(optim=AdamW(learning_rate=1e-2)))
     run(recipe, out=tmp_path)
     left = folder(recipe, tmp_path)
+    assert not (left / "adapter" / "README.md").exists()
     model = AutoPeftModelForSequenceClassification.from_pretrained(left / "adapter", num_labels=3).eval()
     tokenizer = AutoTokenizer.from_pretrained(left / "adapter")
     texts = session(recipe).splits().test["text"][:]

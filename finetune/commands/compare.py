@@ -46,7 +46,7 @@ class Compare(Command):
         if not methods:
             raise InputError(f"--methods names no method, got {given.methods!r}; for example --methods {METHODS}")
         attentions = _listed(given.attention) if given.attention else [None]
-        if given.save and Path(given.save).name != given.save:
+        if given.save is not None and (not given.save.strip() or Path(given.save).name != given.save):
             raise InputError(f"--save takes a name, not a path, got {given.save!r}")
         recipes = [
             commands.recipe(given, *variant) for variant in itertools.product(given.recipes, methods, attentions)

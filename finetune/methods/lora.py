@@ -64,6 +64,7 @@ class LoRA(Method):
     def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
         # told to save no embeddings, or peft asks the hub whether they have changed
         module.save_pretrained(folder / "adapter", save_embedding_layers=False)  # pyright: ignore[reportCallIssue]
+        (folder / "adapter" / "README.md").unlink(missing_ok=True)  # a form that nobody filled in
         return folder / "adapter"
 
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
