@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from torch import nn
-from transformers import PreTrainedModel
 
 from finetune.errors import one_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ROLES = ("query", "key", "value", "output", "mlp")
 
@@ -166,9 +168,7 @@ def of_architecture(kind: str) -> Anatomy:
 
 def backbone(model: PreTrainedModel) -> PreTrainedModel:
     """The model without its head."""
-    found = model.base_model
-    assert isinstance(found, PreTrainedModel)
-    return found
+    return cast("PreTrainedModel", model.base_model)
 
 
 def blocks(model: PreTrainedModel) -> nn.ModuleList:

@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, PretrainedConfig, PreTrainedModel
-from transformers.utils import logging
 
 from finetune import assets, packaged
 from finetune.anatomy import head
@@ -25,6 +23,9 @@ from finetune.errors import InputError
 from finetune.hashing import content_key, file_sha256
 from finetune.parts import Part
 from finetune.progress import Silent
+
+if TYPE_CHECKING:  # transformers takes seconds to import: who only names a checkpoint need not wait
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +153,8 @@ def hash_settings(folder: Path) -> str:
 
 
 def load_config(weights: Weights) -> PretrainedConfig:
+    from transformers import AutoConfig
+
     with _reading(weights, "config.json"):
         return AutoConfig.from_pretrained(weights.folder, trust_remote_code=False)
 
@@ -210,6 +213,8 @@ def _renew(model: PreTrainedModel, names: tuple[str, ...]) -> None:
 
 def load_tokenizer(weights: Weights) -> Any:
     """The checkpoint's tokenizer, padding on the right with a token that exists."""
+    from transformers import AutoTokenizer
+
     with _reading(weights, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(weights.folder, trust_remote_code=False, padding_side="right")
     if tokenizer.pad_token is None:
@@ -220,6 +225,8 @@ def load_tokenizer(weights: Weights) -> Any:
 
 
 def load_image_processor(weights: Weights) -> Any:
+    from transformers import AutoImageProcessor
+
     with _reading(weights, "image processor"):
         return AutoImageProcessor.from_pretrained(weights.folder, trust_remote_code=False, backend="pil")
 
@@ -227,6 +234,8 @@ def load_image_processor(weights: Weights) -> Any:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without transformers' own bars and warnings for a while: they would cut through ours."""
+    from transformers.utils import logging
+
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

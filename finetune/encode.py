@@ -8,14 +8,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
 import numpy as np
 import torch
 from torch import Tensor
 
 from finetune.errors import InputError
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import datasets
 import numpy as np
 
 from finetune.data import Rows
 from finetune.errors import InputError
 from finetune.parts import Part
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True, kw_only=True)

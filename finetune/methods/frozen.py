@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from finetune.anatomy import backbone
 from finetune.errors import InputError
@@ -21,6 +20,10 @@ from finetune.features import check_pooling, pool
 from finetune.methods import Material, Method, Pretrained, Trainee
 from finetune.optim import AdamW, Budget
 from finetune.precision import cast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from transformers.modeling_outputs import SequenceClassifierOutput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,8 @@ class Head(nn.Module):
         self.linear = nn.Linear(features_NE.shape[1], classes)
 
     def forward(self, features: Tensor) -> SequenceClassifierOutput:
+        from transformers.modeling_outputs import SequenceClassifierOutput
+
         return SequenceClassifierOutput(logits=self.linear((features.float() - self.centre_E) / self.scale_E))
 
 

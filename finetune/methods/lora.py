@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
-from transformers import PreTrainedModel
 
 from finetune.anatomy import ROLES, anatomy
 from finetune.errors import InputError, one_of
 from finetune.methods import Method, Pretrained, wholly_trained
 from finetune.optim import AdamW
 from finetune.precision import cast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import datasets
 import numpy as np
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from finetune.checkpoint import Weights
 from finetune.encode import Batch, Examples
 from finetune.parts import Part
 from finetune.stats import Estimate
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
 
 
 class Task(Part, ABC):

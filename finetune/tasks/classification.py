@@ -7,18 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import datasets
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import (
-    AutoModelForImageClassification,
-    AutoModelForSequenceClassification,
-    PretrainedConfig,
-    PreTrainedModel,
-)
 
 from finetune import stats
 from finetune.anatomy import of_architecture
@@ -28,6 +21,10 @@ from finetune.errors import InputError
 from finetune.hashing import content_key
 from finetune.stats import Estimate
 from finetune.tasks import Task
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +82,8 @@ class Classification(Task):
     def model(
         self, labels: tuple[str, ...], weights: Weights, attention: str
     ) -> tuple[PreTrainedModel, tuple[str, ...]]:
+        from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+
         images = _reads(load_config(weights)) == "image"
         auto = AutoModelForImageClassification if images else AutoModelForSequenceClassification
         model, head = load_model(weights, auto, attention=attention, labels=labels)
