@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from finetune.data.files import Files as Files
     from finetune.data.hub_dataset import HubDataset as HubDataset
     from finetune.errors import InputError as InputError
-    from finetune.execute import load as load
     from finetune.execute import run as run
     from finetune.grid import Comparison as Comparison
     from finetune.grid import compare as compare
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
     from finetune.methods.lora import LoRA as LoRA
     from finetune.optim import AdamW as AdamW
     from finetune.optim import Budget as Budget
+    from finetune.predict import Prediction as Prediction
+    from finetune.predict import Predictor as Predictor
+    from finetune.predict import load as load
     from finetune.recipe import Recipe as Recipe
     from finetune.result import Result as Result
     from finetune.splits import Split as Split
@@ -52,16 +54,20 @@ _HOMES = {
     "MultiHead": "attention.swap",
     "MultiHeadAttention": "attention.multihead",
     "Packaged": "checkpoint",
+    "Prediction": "predict",
+    "Predictor": "predict",
     "Recipe": "recipe",
     "Result": "result",
     "Split": "splits",
     "attention_maps": "attention.maps",
     "compare": "grid",
-    "load": "execute",
+    "load": "predict",
     "run": "execute",
     "seeds": "grid",
     "swap": "attention.swap",
 }
+
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -71,4 +77,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOMES)
+    return __all__

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from torch import nn
-from transformers import PreTrainedModel
 
 from finetune.errors import one_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ROLES = ("query", "key", "value", "output", "mlp")
 
@@ -28,6 +30,7 @@ class Anatomy:
     value: str
     output: str
     mlp: tuple[str, ...]
+    reads: Literal["text", "image"] = "text"
     norm: str | None = None  # the norm after the last block
     pooler: str | None = None  # part of the head where a checkpoint comes without it
     any_size: bool = False  # of images: its positions are interpolated to whatever number of patches there are
@@ -84,6 +87,7 @@ _VIT = Anatomy(
     value="attention.v_proj",
     output="attention.o_proj",
     mlp=("mlp.fc1", "mlp.fc2"),
+    reads="image",
     norm="layernorm",
 )
 _DINOV2 = Anatomy(
@@ -94,6 +98,7 @@ _DINOV2 = Anatomy(
     value="attention.v_proj",
     output="attention.o_proj",
     mlp=("mlp.fc1", "mlp.fc2"),
+    reads="image",
     norm="layernorm",
     any_size=True,
     pretraining=("embeddings.mask_token",),
@@ -163,9 +168,7 @@ def of_architecture(kind: str) -> Anatomy:
 
 def backbone(model: PreTrainedModel) -> PreTrainedModel:
     """The model without its head."""
-    found = model.base_model
-    assert isinstance(found, PreTrainedModel)
-    return found
+    return cast("PreTrainedModel", model.base_model)
 
 
 def blocks(model: PreTrainedModel) -> nn.ModuleList:

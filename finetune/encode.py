@@ -6,16 +6,18 @@ N examples of a batch, T tokens of the longest among them, C channels, H and W p
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
 import numpy as np
 import torch
 from torch import Tensor
 
 from finetune.errors import InputError
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +40,9 @@ class Examples(ABC):
     """Encoded rows of one split, in the order of the split."""
 
     ids: Sequence[str]
-    targets: np.ndarray
+    targets: np.ndarray  # -1 where nobody knows
     lengths: np.ndarray  # tokens of each example, as the model sees them: word pieces, or patches
-    truncated: int = 0  # examples cut to the longest the model can read
+    cut: Collection[int] = ()  # indices of the examples that were longer than what the model reads
     key: str = ""  # hash of everything the inputs were made from: rows, encoder and its settings
 
     def __len__(self) -> int:
@@ -50,6 +52,10 @@ class Examples(ABC):
     def tokens(self) -> int:
         return int(self.lengths.sum())
 
+    @property
+    def truncated(self) -> int:
+        return len(self.cut)
+
     @abstractmethod
     def batch(self, indices: np.ndarray) -> Batch: ...
 
@@ -58,10 +64,10 @@ class Texts(Examples):
     """Token ids of all examples, end to end in one array, so that a million rows cost their tokens and no more."""
 
     def __init__(self, rows: datasets.Dataset, tokenizer: Any, max_length: int, key: str) -> None:
-        self.ids, self.targets, self.key = rows["id"][:], np.asarray(rows["label"][:]), key
+        self.ids, self.targets, self.key = rows["id"][:], _targets(rows), key
         self.pad = int(tokenizer.pad_token_id)
         parts = [tokenize(tokenizer, rows[start : start + 1000], max_length) for start in range(0, len(rows), 1000)]
-        self.truncated = sum(cut for _, cut in parts)
+        self.cut = np.flatnonzero(np.concatenate([cut for _, cut in parts]))
         columns = {name: [ids for encoded, _ in parts for ids in encoded[name]] for name in parts[0][0]}
         self.lengths = np.array([len(ids) for ids in columns["input_ids"]])
         self.offsets = np.concatenate([[0], np.cumsum(self.lengths)])
@@ -87,7 +93,7 @@ class Images(Examples):
     """Images, read and resized when a batch asks for them: a data set of pixels does not fit in memory."""
 
     def __init__(self, rows: datasets.Dataset, processor: Any, size: int | None, tokens: int, key: str) -> None:
-        self.ids, self.targets, self.key = rows["id"][:], np.asarray(rows["label"][:]), key
+        self.ids, self.targets, self.key = rows["id"][:], _targets(rows), key
         self.lengths = np.full(len(rows), tokens)
         self.rows, self.processor = rows, processor
         # `size` is what the model sees: no crop would be left of an image resized to it
@@ -104,12 +110,16 @@ class Features(Examples):
 
     def __init__(self, source: Examples, features_NE: Tensor) -> None:
         self.ids, self.targets, self.lengths = source.ids, source.targets, source.lengths
-        self.truncated, self.key = source.truncated, source.key
+        self.cut, self.key = source.cut, source.key
         self.features_NE = features_NE
 
     def batch(self, indices: np.ndarray) -> Batch:
         rows = torch.from_numpy(indices)
         return Batch(inputs={"features": self.features_NE[rows]}, targets=torch.from_numpy(self.targets[indices]))
+
+
+def _targets(rows: datasets.Dataset) -> np.ndarray:
+    return np.asarray(rows["label"][:]) if "label" in rows.column_names else np.full(len(rows), -1)
 
 
 def side(processor: Any, wanted: int | None) -> int:
@@ -120,16 +130,16 @@ def side(processor: Any, wanted: int | None) -> int:
     return int(made.get("height") or made["shortest_edge"])
 
 
-def tokenize(tokenizer: Any, rows: Mapping[str, Any], max_length: int) -> tuple[dict[str, list[list[int]]], int]:
-    """Token ids (and token types, if the model has them) of each row, and how many rows were cut.
+def tokenize(tokenizer: Any, rows: Mapping[str, Any], max_length: int) -> tuple[dict[str, list[list[int]]], list[bool]]:
+    """Token ids (and token types, if the model has them) of each row, and which rows were cut.
 
     A text with no tokens at all, as an empty one is to a decoder, becomes one padding token: there must be one to read.
     """
     texts = (rows["text"], rows.get("text_pair"))
     options = {"return_attention_mask": False, "verbose": False}  # its warning says less than the count of what was cut
     encoded = tokenizer(*texts, truncation=False, **options)
-    cut = sum(len(ids) > max_length for ids in encoded["input_ids"])
-    if cut:
+    cut = [len(ids) > max_length for ids in encoded["input_ids"]]
+    if any(cut):
         encoded = tokenizer(*texts, truncation=True, max_length=max_length, **options)
     nothing = {"input_ids": [tokenizer.pad_token_id]}
     return {name: [ids or nothing.get(name, [0]) for ids in values] for name, values in encoded.items()}, cut

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from finetune import evaluate, measure
 from finetune.attention.swap import save_learned
-from finetune.errors import InputError
 from finetune.evaluate import Predictions
 from finetune.methods import Trainee
-from finetune.outputs import RunFolder, read_json, size
+from finetune.outputs import RunFolder, size
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
 from finetune.session import SPLITS, Session, Shelf, session
 from finetune.stats import Estimate
 from finetune.train import Fit, fit
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """A run that is done."""
-
-    result: Result
-    folder: Path
-    before: datetime | None  # when it was finished; None: just now
 
 
 def run(
@@ -43,13 +31,6 @@ def run(
     Raises:
         InputError: something the user gave cannot work; nothing finished is lost.
     """
-    return complete(recipe, out=out, progress=progress, shelf=shelf).result
-
-
-def complete(
-    recipe: Recipe, *, out: str | Path = "outputs", progress: Silent | None = None, shelf: Shelf | None = None
-) -> Done:
-    """As `run`, and where and when it was."""
     here = session(recipe, progress=progress, shelf=shelf)
     folder = here.folder(out)
     before = folder.finished()
@@ -59,7 +40,7 @@ def complete(
         with holding, torch.random.fork_rng(devices):  # the caller's random numbers go on as if nothing had happened
             _execute(here, folder)
         here.accelerator.wait_for_everyone()
-    return Done(result=Result.from_json(folder.result() or {}), folder=folder.path, before=before)
+    return replace(Result.from_json(folder.result() or {}), folder=folder.path, before=before)
 
 
 def _execute(here: Session, folder: RunFolder) -> None:
@@ -87,7 +68,7 @@ def _execute(here: Session, folder: RunFolder) -> None:
         save_learned(trainee.module, saved)
         peak = max(memory.bytes, trainee.feature_memory)
         result = _result(here, trainee, done, predicted, own, clock.seconds, peak, saved)
-        recipe.task.save_encoder(here.splits(), here.weights, saved)
+        recipe.task.save_encoder(here.weights, saved)
         folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
         folder.write("result.json", result.to_json())
 
@@ -131,9 +112,16 @@ def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any
     """What was predicted for every test example, so that any two runs can be paired later."""
     if predictions is None:
         return []
-    outputs = here.recipe.task.predict(predictions.logits)
+    labels, outputs = here.splits().labels, here.recipe.task.predict(predictions.logits)
     return [
-        {"id": id_, "target": target, "output": output, "logits": logits}
+        {
+            "id": id_,
+            "label": labels[target],
+            "predicted": labels[output],
+            "target": target,
+            "output": output,
+            "logits": logits,
+        }
         for id_, target, output, logits in zip(
             predictions.ids,
             predictions.targets.tolist(),
@@ -186,32 +174,3 @@ def _result(
         data={"sha256": here.fetched.sha256, **here.fetched.source},
         environment=measure.environment(here.accelerator),
     )
-
-
-def load(
-    folder: str | Path, *, recipe: Recipe | None = None, progress: Silent | None = None
-) -> tuple[Session, nn.Module]:
-    """A finished run's session, and its predictor: a module called as `module(**batch.inputs).logits`.
-
-    Args:
-        recipe: the one that was run. Only for parts that are code of yours: others are read from the folder.
-
-    Raises:
-        InputError: the folder holds no finished run, or its checkpoint is no longer what it was trained on.
-    """
-    result = read_json(Path(folder) / "result.json")
-    if result is None:
-        raise InputError(f"{folder} holds no finished run: there is no result.json")
-    if recipe is not None and recipe.to_json() != result["recipe"]:
-        raise InputError(f"{folder} was run with another recipe than the one given; see its recipe.json")
-    recipe = recipe or Recipe.from_json(result["recipe"])
-    trained_on = result["weights"]
-    if trained_on["revision"]:  # the commit it was, whatever the branch stands for today
-        recipe = replace(recipe, checkpoint=replace(recipe.checkpoint, revision=trained_on["revision"]))  # pyright: ignore
-    here = session(recipe, progress=progress)
-    if here.weights.sha256 != trained_on["sha256"]:
-        raise InputError(
-            f"{folder} was trained on weights with sha256 {trained_on['sha256']}, its checkpoint now has "
-            f"{here.weights.sha256}"
-        )
-    return here, recipe.method.restore(here.material(), Path(folder))

@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from finetune import batches
 from finetune.anatomy import backbone
@@ -28,6 +27,10 @@ from finetune.hashing import content_key
 from finetune.measure import PeakMemory
 from finetune.precision import cast, tokens_per_pass
 from finetune.progress import Silent
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from transformers import PreTrainedModel
 
 FORMAT = 3  # counts up when what is stored, or how it is computed, changes
 

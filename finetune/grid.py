@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from finetune.errors import InputError, NoFieldError
-from finetune.execute import complete
+from finetune.execute import run
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.report.groups import Failed
@@ -31,7 +31,11 @@ class Comparison:
 
     results: tuple[Result, ...]
     failures: tuple[Failure, ...]
-    before: int = 0  # how many of the results there were already
+
+    @property
+    def before(self) -> int:
+        """How many of the results there were already."""
+        return sum(result.before is not None for result in self.results)
 
     def table(self, layout: Callable[..., Table] = table) -> Table:
         return layout(self.results, [_failed(each.recipe) for each in self.failures])
@@ -93,14 +97,13 @@ def compare(recipes: Sequence[Recipe], *, out: str | Path = "outputs", progress:
     """Run every recipe that is not done; a recipe that cannot run is listed with the reason and stops no other."""
     progress, shelf = progress or Silent(), Shelf()
     recipes = list(dict.fromkeys(recipes))  # one that is asked for twice is one run, not two seeds
-    done, failures = [], []
+    results, failures = [], []
     for number, recipe in enumerate(recipes, 1):
         progress.run(number, len(recipes), recipe.label)
         try:
-            done.append(complete(recipe, out=out, progress=progress, shelf=shelf))
+            results.append(run(recipe, out=out, progress=progress, shelf=shelf))
         except (InputError, torch.OutOfMemoryError) as error:
             if int(os.environ.get("WORLD_SIZE", "1")) > 1:
                 raise  # the other processes may not have failed; going on without them would wait for ever
             failures.append(Failure(recipe, str(error)))
-    results = tuple(each.result for each in done)
-    return Comparison(results, tuple(failures), before=sum(each.before is not None for each in done))
+    return Comparison(tuple(results), tuple(failures))

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
-from accelerate import Accelerator
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 from finetune import allocator
 

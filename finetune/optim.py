@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
 
 from finetune.errors import InputError
+from finetune.parts import Part
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class Budget(Part):
     """How long training through the backbone goes on, and in what portions."""
+
+    where: ClassVar[str] = "budget"
 
     epochs: int = 3
     batch_size: int = 32  # examples per update, over all processes and micro-batches
@@ -23,6 +26,7 @@ class Budget:
     patience: int | None = None  # epochs without a better validation score before stopping; None: train to the end
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size)):
             if value < 1:
                 raise InputError(f"budget.{name} must be at least 1, got {value}")
@@ -32,8 +36,10 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdamW:
+class AdamW(Part):
     """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), or Adam with an L2 penalty; linear warm-up, then decay."""
+
+    where: ClassVar[str] = "method.optim"
 
     learning_rate: float
     weight_decay: float = 0.01
@@ -44,15 +50,16 @@ class AdamW:
     clip_norm: float = 1.0  # largest norm of the whole gradient
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.learning_rate < math.inf:
-            raise InputError(f"optim.learning_rate must be positive and finite, got {self.learning_rate}")
+            raise InputError(f"method.optim.learning_rate must be positive and finite, got {self.learning_rate}")
         if not 0 <= self.warmup < 1:
-            raise InputError(f"optim.warmup is a share of all steps and must be in [0, 1), got {self.warmup}")
+            raise InputError(f"method.optim.warmup is a share of all steps and must be in [0, 1), got {self.warmup}")
         if not all(0 <= beta < 1 for beta in self.betas):
-            raise InputError(f"optim.betas must be in [0, 1), got {self.betas}")
+            raise InputError(f"method.optim.betas must be in [0, 1), got {self.betas}")
         if self.weight_decay < 0 or self.clip_norm <= 0:
             raise InputError(
-                "optim.weight_decay must be at least 0 and optim.clip_norm above 0, "
+                "method.optim.weight_decay must be at least 0 and clip_norm above 0, "
                 f"got {self.weight_decay} and {self.clip_norm}"
             )
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 import re
-import types
-import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from finetune import axes, data, methods, tasks
 from finetune.attention import cores, positions
@@ -23,6 +19,7 @@ from finetune.errors import InputError, NoFieldError, one_of
 from finetune.hashing import content_key
 from finetune.methods import Method
 from finetune.optim import Budget
+from finetune.parts import Part, hints, optional, parse
 from finetune.precision import Format
 from finetune.splits import Split
 from finetune.tasks import Task
@@ -31,8 +28,10 @@ FORMAT = 1  # counts up when the same recipe comes to other numbers: old results
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Part):
     """One experiment. Derive another with `dataclasses.replace`."""
+
+    where: ClassVar[str] = "recipe"
 
     name: str
     checkpoint: Checkpoint
@@ -46,15 +45,9 @@ class Recipe:
     seed: int = 0  # of the head's first weights, of batches and dropout; the rows are `split.seed`'s
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not re.fullmatch(r"[\w+-][\w.+-]*", self.name):
             raise InputError(f"recipe.name becomes a folder's: letters, digits and . _ + - only, got {self.name!r}")
-        for field, contract in _parts().items():
-            if not isinstance(getattr(self, field), contract):
-                raise InputError(f"recipe.{field} must be a {contract.__name__}, got {getattr(self, field)!r}")
-        if self.attention is not None and not isinstance(self.attention, MultiHead):
-            raise InputError(f"recipe.attention must be a MultiHead or None, got {self.attention!r}")
-        if self.precision not in typing.get_args(Format):
-            raise one_of("precision", str(self.precision), typing.get_args(Format))
         if not 0 <= self.seed < 2**32:
             raise InputError(f"recipe.seed must be in [0, 2**32), got {self.seed}")
 
@@ -120,17 +113,6 @@ class Recipe:
         return content_key(FORMAT, json.dumps(said, sort_keys=True), weights, data, dtype)
 
 
-def _parts() -> dict[str, type]:
-    return {
-        "checkpoint": Checkpoint,
-        "data": Data,
-        "task": Task,
-        "method": Method,
-        "split": Split,
-        "budget": Budget,
-    }
-
-
 def _known(contract: type) -> dict[str, type]:
     """The classes a part of a stored recipe may be of, by name: those of its axis, and no other code."""
     axis = {Core: cores, Data: data, Method: methods, Position: positions, Task: tasks}.get(contract)
@@ -152,20 +134,14 @@ def _from_json(contract: type, value: Mapping[str, Any]) -> Any:
     if value.get("type") not in known:
         raise one_of(f"kind of {contract.__name__.lower()}", str(value.get("type")), known)
     kind = known[value["type"]]
-    hints = typing.get_type_hints(kind)
-    given = {}
+    known, given = hints(kind), {}
     for name, item in value.items():
         if name == "type":
             continue
-        if name not in hints:
-            raise one_of(f"field of {kind.__name__}", name, hints)
-        given[name] = _from_json(_some(hints[name]), item) if isinstance(item, Mapping) else _tuples(item)
+        if name not in known:
+            raise one_of(f"field of {kind.__name__}", name, known)
+        given[name] = _from_json(optional(known[name]), item) if isinstance(item, Mapping) else _tuples(item)
     return kind(**given)
-
-
-def _some(kind: Any) -> Any:
-    """The type of a field that may also be None."""
-    return next((option for option in typing.get_args(kind) if option is not type(None)), kind)
 
 
 def _tuples(value: Any) -> Any:
@@ -183,43 +159,4 @@ def _replaced(value: Any, path: list[str], text: str, whole: str) -> Any:
             text = f"{whole}: {name} is a plain value and has no field {rest[0]!r}"
             raise NoFieldError(name, rest[0], (), len(rest) - 1, text)
         return replace(value, **{name: _replaced(inner, rest, text, whole)})
-    return replace(value, **{name: _parsed(text, typing.get_type_hints(type(value))[name], whole)})
-
-
-def _parsed(text: str, kind: Any, where: str) -> Any:
-    """A value of the type a field declares."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        if text.lower() == "none":
-            return None
-        return _parsed(text, _some(kind), where)
-    if origin is tuple:
-        items = [item.strip() for item in text.split(",") if item.strip()]
-        if arguments[-1] is not Ellipsis and len(items) != len(arguments):
-            raise InputError(f"{where} must be {len(arguments)} values separated by commas, got {text!r}")
-        return tuple(_parsed(item, arguments[0], where) for item in items)
-    if origin is typing.Literal:
-        if text not in arguments:
-            raise one_of(f"value of {where}", text, arguments)
-        return text
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise InputError(f"{where} must be true or false, got {text!r}")
-        return text.lower() == "true"
-    if kind not in (int, float, str):
-        raise InputError(f"{where} is a part with fields of its own; set those, for example {where}.{_first(kind)}=…")
-    try:
-        value = kind(text)
-    except ValueError:
-        raise InputError(f"{where} must be {_article(kind)}, got {text!r}") from None
-    if isinstance(value, float) and math.isnan(value):
-        raise InputError(f"{where} must be a number, got {text!r}")
-    return value
-
-
-def _first(kind: Any) -> str:
-    return dataclasses.fields(kind)[0].name if is_dataclass(kind) else "field"
-
-
-def _article(kind: type) -> str:
-    return {int: "a whole number", float: "a number", str: "text"}[kind]
+    return replace(value, **{name: parse(text, hints(type(value))[name], whole)})

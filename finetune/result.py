@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from finetune.errors import InputError
 from finetune.stats import Estimate
+
+UNWRITTEN = {"folder", "before"}  # fields that say where a record was found, and are not in it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,8 @@ class Result:
     weights: Mapping[str, str | None]  # sha256 of weights, of settings; hub commit
     data: Mapping[str, str]  # sha256, and what was fetched
     environment: Mapping[str, Any]
+    folder: Path | None = field(default=None, compare=False)  # where it was found
+    before: datetime | None = field(default=None, compare=False)  # when it was made; None: just now
 
     @property
     def headline(self) -> str:
@@ -45,7 +51,7 @@ class Result:
         return next(iter(self.scores), "")
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name not in UNWRITTEN}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Result:
@@ -60,7 +66,7 @@ class Result:
         for name in ("scores", "validation"):
             parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
         parts["labels"] = tuple(parts["labels"])
-        if set(parts) != {field.name for field in fields(Result)}:
+        if set(parts) != {each.name for each in fields(Result)} - UNWRITTEN:
             raise InputError(
                 f"the record of {parts['recipe']['name']} {parts['method']} was written by another version of "
                 "finetune; delete its folder and the run is made again"

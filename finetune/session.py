@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from finetune.encode import Examples
 from finetune.errors import InputError
 from finetune.features import Extraction
 from finetune.hashing import content_key
-from finetune.methods import Material
+from finetune.methods import Material, Pretrained
 from finetune.outputs import RunFolder
 from finetune.progress import Silent
 from finetune.recipe import Recipe
@@ -42,17 +43,40 @@ class Shelf:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
-    """A recipe on this machine: what it stands for here, before anything is computed."""
+class Setup:
+    """A recipe's checkpoint on this machine, and what the recipe leaves to it: enough for a model, without any rows."""
 
     recipe: Recipe
     accelerator: Accelerator
-    shelf: Shelf
     progress: Silent
     weights: Weights
-    fetched: Fetched
     dtype: torch.dtype
     kernel: str  # transformers' name of the code of a stock attention
+
+    def model(self, labels: tuple[str, ...], weights: Weights) -> tuple[PreTrainedModel, tuple[str, ...]]:
+        """The recipe's model for these labels with these weights, and the names of the modules that are its head."""
+        model, head = self.recipe.task.model(labels, weights, self.kernel)
+        if self.recipe.attention is not None:
+            swap(model, self.recipe.attention)
+            load_learned(model, weights.folder)
+        return model, head
+
+    def pretrained(self, labels: tuple[str, ...]) -> Pretrained:
+        return Pretrained(
+            weights=self.weights,
+            labels=labels,
+            build=partial(self.model, labels),
+            device=self.accelerator.device,
+            dtype=self.dtype,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session(Setup):
+    """A recipe on this machine: what it stands for here, before anything is computed."""
+
+    shelf: Shelf
+    fetched: Fetched
 
     @property
     def fingerprint(self) -> str:
@@ -87,22 +111,14 @@ class Session:
         return self.kernel if self.recipe.attention is None else self.recipe.attention_name
 
     def build(self, weights: Weights) -> tuple[PreTrainedModel, tuple[str, ...]]:
-        """The recipe's model with these weights, and the names of the modules that are its head."""
-        model, head = self.recipe.task.model(self.splits(), weights, self.kernel)
-        if self.recipe.attention is not None:
-            swap(model, self.recipe.attention)
-            load_learned(model, weights.folder)
-        return model, head
+        """The model for the labels of the recipe's rows."""
+        return self.model(self.splits().labels, weights)
 
     def material(self) -> Material:
         return Material(
-            weights=self.weights,
+            **vars(self.pretrained(self.splits().labels)),
             examples=self.examples(),
-            labels=self.splits().labels,
-            build=self.build,
             stock=lambda: replace(self, recipe=replace(self.recipe, attention=None)).material(),
-            device=self.accelerator.device,
-            dtype=self.dtype,
             extraction=Extraction(
                 folder=features_dir(),
                 weights=content_key(self.weights.identity, self.recipe.to_json()["attention"] or self.kernel),
@@ -115,20 +131,26 @@ class Session:
 
 def session(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None = None) -> Session:
     """Fetch what a recipe names and settle what it leaves to the machine."""
+    shelf = shelf or Shelf()
+    here = setup(recipe, progress=progress, shelf=shelf)
+    with here.accelerator.main_process_first():
+        if recipe.data not in shelf.fetched:
+            shelf.fetched[recipe.data] = recipe.data.fetch(here.progress)
+    return Session(**vars(here), shelf=shelf, fetched=shelf.fetched[recipe.data])
+
+
+def setup(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None = None) -> Setup:
+    """The same without the recipe's rows: what they would be is not asked."""
     accelerator, shelf, progress = open_accelerator(), shelf or Shelf(), progress or Silent()
     with accelerator.main_process_first():  # one process downloads, the others find it there
         if recipe.checkpoint not in shelf.weights:
             shelf.weights[recipe.checkpoint] = recipe.checkpoint.fetch(progress)
-        if recipe.data not in shelf.fetched:
-            shelf.fetched[recipe.data] = recipe.data.fetch(progress)
     dtype = precision.resolve(recipe.precision, accelerator.device)
-    return Session(
+    return Setup(
         recipe=recipe,
         accelerator=accelerator,
-        shelf=shelf,
         progress=progress,
         weights=shelf.weights[recipe.checkpoint],
-        fetched=shelf.fetched[recipe.data],
         dtype=dtype,
         kernel=precision.attention_kernel(accelerator.device, dtype),
     )

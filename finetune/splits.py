@@ -9,12 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-import datasets
 import numpy as np
 
 from finetune.data import Rows
 from finetune.errors import InputError
+from finetune.parts import Part
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +36,10 @@ class Splits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class Split(Part):
     """How the rows of a data set are divided, and how many of them are used."""
+
+    where: ClassVar[str] = "split"
 
     validation: float = 0.1  # share of the official train rows
     test: float = 0.2  # share of all rows, where the data has no test set of its own
@@ -42,6 +48,7 @@ class Split:
     seed: int = 0  # which rows; apart from the run's seed, so that all runs share them
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, share in (("validation", self.validation), ("test", self.test)):
             if not 0 < share < 1:
                 raise InputError(f"split.{name} is a share of the rows and must be in (0, 1), got {share}")

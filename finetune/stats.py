@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy import stats
 
 DRAWS = 2000  # resamples of a bootstrap
 
@@ -29,6 +28,8 @@ def proportion(successes: int, n: int) -> Estimate:
     """A share of successes with Wilson's score interval (Wilson 1927): right also near 0 and 1, unlike ± 2 errors."""
     if n == 0:
         return Estimate(math.nan, None, None, 0)
+    from scipy import stats  # most of a second to import, and who shows a recipe needs no interval
+
     interval = stats.binomtest(successes, n).proportion_ci(confidence_level=0.95, method="wilson")
     return Estimate(successes / n, float(interval.low), float(interval.high), n)
 
@@ -39,6 +40,8 @@ def mean(values: np.ndarray) -> Estimate:
     value = float(np.mean(values)) if n else math.nan
     if n < 2:
         return Estimate(value, None, None, n)
+    from scipy import stats
+
     half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1)) / math.sqrt(n)
     return Estimate(value, value - half, value + half, n)
 

@@ -13,6 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # a module imports only from rows above its own
 LAYERS = [
     {"errors", "hashing", "stats", "progress", "batches", "allocator", "metrics"},
+    {"parts"},
     {"axes", "anatomy", "cache", "convert", "hub", "measure", "optim", "outputs", "precision", "result", "wheel"},
     {"assets"},
     {"packaged"},
@@ -22,7 +23,7 @@ LAYERS = [
     {"methods", "tasks", "train"},
     {"recipe"},
     {"session", "catalog"},
-    {"certify", "execute"},
+    {"certify", "execute", "predict"},
     {"grid"},
     {"commands"},
     {"cli"},

@@ -19,8 +19,8 @@ from finetune.attention.cores.sliding_window import SlidingWindow
 from finetune.attention.cores.talking_heads import TalkingHeads
 from finetune.attention.positions.sinusoidal import Sinusoidal
 from finetune.attention.swap import FILE, MultiHead, named, names, swap, transplants
-from finetune.execute import load
 from finetune.methods import Method
+from finetune.predict import load
 from finetune.session import session
 
 
@@ -58,12 +58,12 @@ def test_a_run_is_loaded_with_its_attention_and_says_the_same_again(
     recipe = replace(toy("llama"), method=method, attention=MultiHead(core=SlidingWindow(width=2)))
     result = run(recipe, out=tmp_path)
     folder = session(recipe).folder(tmp_path).path
-    here, module = load(folder)
-    assert here.recipe == recipe
-    examples = here.examples()["test"]
+    predictor = load(folder)
+    assert predictor.recipe == recipe
+    examples = session(recipe).examples()["test"]
     batch = examples.batch(torch.arange(len(examples)).numpy())
     with torch.no_grad():
-        right = module(**batch.inputs).logits.argmax(-1) == batch.targets
+        right = predictor.module(**batch.inputs).logits.argmax(-1) == batch.targets
     assert float(right.float().mean()) == pytest.approx(result.scores["accuracy"].value)
 
 
@@ -74,8 +74,7 @@ def test_what_a_core_learns_is_saved_and_loaded(toy: Callable[[str], Recipe], tm
     stored = load_file(folder / "model" / FILE)
     first = TalkingHeads().learned(32, 2, 16)
     assert any(not torch.equal(tensor, first[name.partition(".")[2]]) for name, tensor in stored.items())
-    _, module = load(folder)
-    for layer, transplanted in enumerate(transplants(module)):
+    for layer, transplanted in enumerate(transplants(load(folder).module)):
         for name, tensor in transplanted.learned.items():
             assert torch.equal(tensor, stored[f"{layer}.{name}"])
 
@@ -158,9 +157,9 @@ def test_a_core_of_ones_own_runs_and_is_loaded_with_the_recipe(toy: Callable[[st
     recipe = replace(toy("bert"), method=Frozen(), attention=MultiHead(core=Mine()))
     run(recipe, out=tmp_path)
     folder = session(recipe).folder(tmp_path).path
-    with pytest.raises(InputError, match="unknown kind of core 'Mine'"):
+    with pytest.raises(InputError, match="unknown kind of core 'Mine'.*code of yours needs its recipe: load"):
         load(folder)
-    assert load(folder, recipe=recipe)[0].recipe == recipe
+    assert load(folder, recipe=recipe).recipe == recipe
     with pytest.raises(InputError, match="was run with another recipe than the one given"):
         load(folder, recipe=replace(recipe, seed=1))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -59,6 +60,12 @@ def test_other_column_names_a_pair_and_an_id_column(tmp_path: Path) -> None:
     assert rows["text_pair"][:] == ["y", "w"]
 
 
+def test_reading_draws_no_bars_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read(csv(tmp_path, GOOD))
+    assert capsys.readouterr() == ("", "")
+    assert not datasets.are_progress_bars_disabled()
+
+
 def test_a_file_edited_at_the_same_size_and_time_is_read_anew(tmp_path: Path) -> None:
     import os
 
@@ -83,7 +90,11 @@ def test_a_file_edited_at_the_same_size_and_time_is_read_anew(tmp_path: Path) ->
         ),
         ("text,klass\na,b\n", "no column for data.label: unknown column 'label'; .*known: klass, text"),
         ("text,label\na,x\nb,x\n", "holds one class only .x.; two or more are needed"),
-        ("text,label\na,x\nb,\nc,y\n", r"column 'label' is empty in 1 rows \(rows 2\)"),
+        ("text,label\na,x\nb,\nc,y\n", r"column 'label' is empty in 1 rows \(line 3\)"),
+        ('text,label\n\n"a\nb",x\n   \nb,\nc,y\nd,\n', r"column 'label' is empty in 2 rows \(line 6, line 8\)"),
+        ("text;label\na;x\nb;y\n", r"rows.csv has a single column when divided at ','; set data.separator to ';'$"),
+        ("text;label\na, b;x\nb;y\n", r"rows.csv has a single column when divided at ','; set data.separator to ';'$"),
+        ("text\tlabel\na\tx\nb\ty\n", r"single column when divided at ','; set data.separator to 'tab'$"),
         ("text,label\na,x\nb,y,z\n", "rows.csv cannot be read as csv: .*Expected 2 fields in line 3, saw 3"),
         (b"text,label\ncaf\xe9,x\nb,y\n", "rows.csv cannot be read as csv: byte .* is not UTF-8"),
         ("text,label,id\na,x,1\nb,y,1\n", "column 'id' must be unique, '1' occurs more than once"),
@@ -97,6 +108,39 @@ def test_a_broken_csv_is_named_with_what_is_wrong(tmp_path: Path, content: str |
         read(data)
 
 
+def test_other_separators_are_read_where_they_are_named(tmp_path: Path) -> None:
+    expected = read(csv(tmp_path, GOOD)).train.to_dict()
+    for character, name in ((";", ";"), ("|", "|"), ("\t", "tab"), ("\t", "\t"), (" ", " ")):
+        data = csv(tmp_path, GOOD.replace(" ", "_").replace(",", character))
+        rows = read(replace(data, separator=name)).train.to_dict()
+        assert rows["text"] == [text.replace(" ", "_") for text in expected["text"]]
+        assert rows["label"] == expected["label"]
+    with pytest.raises(InputError, match="single column when divided at 'tab'; set data.separator to ','"):
+        read(csv(tmp_path, GOOD, "rows.tsv"))
+
+
+def test_a_separator_changes_what_the_data_is_and_none_leaves_it_as_it_was(tmp_path: Path) -> None:
+    from finetune.hashing import content_key, file_sha256
+
+    data = csv(tmp_path, GOOD)
+    before = content_key(file_sha256(tmp_path / "rows.csv"), ("text", None, "label", None, None))
+    assert data.fetch(Silent()).sha256 == before != replace(data, separator=",").fetch(Silent()).sha256
+
+
+@pytest.mark.parametrize("separator", ["", ";;", "\n", '"', "→"])
+def test_a_separator_that_is_no_character_is_refused(separator: str) -> None:
+    with pytest.raises(InputError, match="data.separator must be a single character, or 'tab', got"):
+        Files(train="x.csv", separator=separator)
+
+
+def test_a_separator_has_no_meaning_where_no_csv_is_read(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "a", "label": "b"}\n')
+    for name in ("rows.jsonl", "photos"):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match=f"data.separator is of CSV files and has no meaning for {name}; leave it"):
+            Files(train=str(tmp_path / name), separator=";").fetch(Silent())
+
+
 def test_a_truncated_json_and_garbage_parquet_are_named(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "a", "label": "b"}\n{"text": ')
     with pytest.raises(InputError, match="rows.jsonl cannot be read as json"):
@@ -106,17 +150,28 @@ def test_a_truncated_json_and_garbage_parquet_are_named(tmp_path: Path) -> None:
         read(Files(train=str(tmp_path / "rows.parquet")))
 
 
-def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path: Path) -> None:
+def test_a_missing_file_is_answered_with_its_folder_and_the_nearest_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     csv(tmp_path, GOOD)
-    with pytest.raises(InputError, match=r"rows\.cvs' does not exist; .*did you mean 'rows\.csv'\?"):
+    with pytest.raises(
+        InputError, match=rf"^there is no data file 'rows\.cvs' in {tmp_path}; did you mean 'rows\.csv'\?$"
+    ):
         Files(train=str(tmp_path / "rows.cvs")).fetch(Silent())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=rf"^there is no data file 'rows\.cvs' in {tmp_path}; did you mean"):
+        Files(train="rows.cvs").fetch(Silent())
+    with pytest.raises(InputError, match=rf"^there is no data file 'x' in {tmp_path}/no, and there is no such folder$"):
+        Files(train="no/x").fetch(Silent())
 
 
 def test_a_test_label_that_no_training_row_has_is_named_with_its_row(tmp_path: Path) -> None:
     csv(tmp_path, "text,label,n\na,fresh,r1\n", "test.csv")
     csv(tmp_path, "text,label,n\na,rotten,r1\nb,frehs,r2\n", "train.csv")
     data = Files(train=str(tmp_path / "train.csv"), test=str(tmp_path / "test.csv"), id="n")
-    with pytest.raises(InputError, match=r"row r1 has a label that no training row has: .*'fresh'; .*'frehs'"):
+    with pytest.raises(
+        InputError, match=r"test.csv: line 2 has a label that no training row has: .*'fresh'; .*'frehs'"
+    ):
         read(data)
 
 
@@ -162,7 +217,7 @@ def test_a_missing_group_is_named_and_a_missing_second_text_is_empty(tmp_path: P
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     data = Files(train=str(tmp_path / "rows.jsonl"), text_pair="other")
     assert read(data).train["text_pair"][:] == ["", "c"]
-    with pytest.raises(InputError, match=r"column 'film' is empty in 1 rows \(rows 2\)"):
+    with pytest.raises(InputError, match=r"column 'film' is empty in 1 rows \(row 2\)"):
         read(Files(train=str(tmp_path / "rows.jsonl"), group="film"))
 
 

@@ -13,10 +13,11 @@ import torch
 
 from finetune import Budget, LoRA, Recipe, axes, evaluate, methods
 from finetune.anatomy import ANATOMY
-from finetune.execute import load, run
+from finetune.execute import run
 from finetune.methods import Method, Trainee
 from finetune.outputs import read_lines
 from finetune.precision import Format
+from finetune.predict import load
 from finetune.session import session
 from finetune.train import fit
 
@@ -100,9 +101,9 @@ def test_what_is_saved_and_loaded_predicts_equal_logits(
 ) -> None:
     recipe = replace(toy(family), method=make(method))
     run(recipe, out=tmp_path)
-    folder = session(recipe).folder(tmp_path).path
-    here, module = load(folder)
-    again = evaluate.predict(module, here.examples()["test"], here.accelerator, here.progress)
+    here = session(recipe)
+    folder = here.folder(tmp_path).path
+    again = evaluate.predict(load(folder).module, here.examples()["test"], here.accelerator, here.progress)
     stored = np.array([line["logits"] for line in read_lines(folder / "predictions.jsonl")])
     np.testing.assert_allclose(again.logits, stored, atol=6e-5)  # they are stored with four decimals
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from finetune import Frozen, Full, InputError, LastLayers, Local, LoRA, Recipe, evaluate, outputs, precision, run
-from finetune.execute import load
+from finetune.predict import load
 from finetune.session import session
 
 CPU = torch.device("cpu")
@@ -48,10 +48,10 @@ def test_bfloat16_trains_every_family_and_what_it_saves_predicts_the_same(
 ) -> None:
     recipe = replace(toy(family), precision="bfloat16", method=method)
     assert run(recipe, out=tmp_path).status == "done"
-    folder = session(recipe).folder(tmp_path).path
-    here, module = load(folder)
+    here = session(recipe)
+    folder = here.folder(tmp_path).path
     stored = np.array([line["logits"] for line in outputs.read_lines(folder / "predictions.jsonl")])
-    again = evaluate.predict(module, here.examples()["test"], here.accelerator, here.progress)
+    again = evaluate.predict(load(folder).module, here.examples()["test"], here.accelerator, here.progress)
     np.testing.assert_allclose(again.logits, stored, atol=6e-5)  # they are stored with four decimals
 
 

@@ -34,7 +34,7 @@ from finetune import (
     seeds,
 )
 from finetune.evaluate import _in_order
-from finetune.execute import load
+from finetune.predict import load
 from finetune.progress import Silent
 from finetune.session import session
 
@@ -73,6 +73,9 @@ def test_every_test_id_is_predicted_once_and_the_score_is_of_these_predictions(
     result = run(toy("bert"), out=tmp_path)
     lines = outputs.read_lines(folder(toy("bert"), tmp_path) / "predictions.jsonl")
     assert [line["id"] for line in lines] == [f"test-{number}" for number in range(30)]
+    names = session(toy("bert")).splits().labels
+    assert [line["label"] for line in lines] == [names[line["target"]] for line in lines]
+    assert [line["predicted"] for line in lines] == [names[line["output"]] for line in lines]
     right = [line["output"] == line["target"] == int(np.argmax(line["logits"])) or None for line in lines]
     assert result.scores["accuracy"].value == sum(map(bool, right)) / 30
 
@@ -156,6 +159,44 @@ def test_a_text_is_judged_alike_alone_and_padded(toy: Callable[[str], Recipe], f
         together = model.eval()(**batch.inputs).logits[0]
         alone = model(**examples.batch(order[:1]).inputs).logits[0]
     assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_rows_of_the_wrong_kind_are_refused_with_the_checkpoint_and_both_kinds(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    for family, other, reads, holds in (("bert", "vit", "text", "image"), ("dinov2", "llama", "image", "text")):
+        recipe = replace(toy(family), data=toy(other).data)
+        assert isinstance(recipe.checkpoint, Local)
+        words = rf"^checkpoint {recipe.checkpoint.folder} \({family}\) reads {reads}s, the data holds {holds}s$"
+        with pytest.raises(InputError, match=words):
+            run(recipe, out=tmp_path)
+
+
+def test_a_field_of_the_other_kind_has_no_meaning_and_says_so(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    texts = replace(toy("bert"), task=Classification(image_size=16))
+    with pytest.raises(InputError, match=r"^task\.image_size .* no meaning .*/bert, which reads texts; .*got 16$"):
+        run(texts, out=tmp_path)
+    images = replace(toy("vit"), task=Classification(max_length=64))
+    with pytest.raises(InputError, match=r"^task\.max_length .* no meaning .*/vit, which reads images; .*got 64$"):
+        run(images, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (18, "got 18; the nearest are 16 and 20"),
+        (3, "got 3; the nearest is 4"),
+        (15, "got 15; the nearest are 12 and 16"),
+    ],
+)
+def test_a_size_that_leaves_part_of_a_patch_is_answered_with_those_that_work(
+    toy: Callable[[str], Recipe], size: int, words: str
+) -> None:
+    recipe = replace(toy("dinov2"), task=Classification(image_size=size))
+    with pytest.raises(
+        InputError, match=rf"^task\.image_size must be a multiple of the 4 pixels of a patch .*{words}$"
+    ):
+        session(recipe).examples()
 
 
 def test_a_frozen_run_is_the_same_whether_its_features_were_cached_or_not(
@@ -272,6 +313,7 @@ def test_an_adapter_is_loaded_by_peft_on_the_base_it_names(toy: Callable[[str], 
     recipe = replace(toy("bert"), method=LoRA(optim=AdamW(learning_rate=1e-2)))
     run(recipe, out=tmp_path)
     left = folder(recipe, tmp_path)
+    assert not (left / "adapter" / "README.md").exists()
     model = AutoPeftModelForSequenceClassification.from_pretrained(left / "adapter", num_labels=3).eval()
     tokenizer = AutoTokenizer.from_pretrained(left / "adapter")
     texts = session(recipe).splits().test["text"][:]

@@ -10,18 +10,19 @@ import pytest
 import torch
 
 from finetune import AdamW, Budget, Full, LoRA, Recipe, outputs
-from finetune.execute import load, run
+from finetune.execute import run
 from finetune.optim import AdamW as Optim
 from finetune.outputs import read_lines
 from finetune.precision import Masters
+from finetune.predict import load
 from finetune.session import session
 
 
 def trained(recipe: Recipe, out: Path) -> dict[str, torch.Tensor]:
-    run(recipe, out=out)
-    _, module = load(session(recipe).folder(out).path)
+    folder = run(recipe, out=out).folder
+    assert folder is not None
     # peft keeps the head that it replaced beside the trained one
-    return {name: tensor for name, tensor in module.named_parameters() if "original_module" not in name}
+    return {name: tensor for name, tensor in load(folder).module.named_parameters() if "original_module" not in name}
 
 
 def without_dropout(recipe: Recipe) -> Recipe:

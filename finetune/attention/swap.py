@@ -11,13 +11,11 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, sdpa_mask
 
 from finetune import axes
 from finetune.anatomy import Anatomy, anatomy, blocks
@@ -28,6 +26,10 @@ from finetune.attention.masks import EVERYTHING, Causal, Dense, Mask, Padding
 from finetune.attention.multihead import Attention, Cache, placed, split
 from finetune.attention.positions.rotary import turn
 from finetune.errors import InputError, one_of
+from finetune.parts import Part
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 OURS = "finetune"  # what a swapped model's config calls its attention
 STOCK = "stock"
@@ -35,14 +37,12 @@ FILE = "attention.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiHead:
+class MultiHead(Part):
     """The attention of a recipe: our multi-head attention in every block, around this core."""
 
-    core: Core = ScaledDotProduct()
+    where: ClassVar[str] = "attention"
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.core, Core):
-            raise InputError(f"attention.core must be a Core, got {self.core!r}")
+    core: Core = ScaledDotProduct()
 
     @property
     def name(self) -> str:
@@ -74,6 +74,7 @@ def swap(model: PreTrainedModel, attention: MultiHead) -> PreTrainedModel:
     Raises:
         InputError: the architecture is not known, or the core cannot do what it needs.
     """
+    _register()
     body = anatomy(model)
     for layer, block in enumerate(blocks(model)):
         stock = block.get_submodule(body.attention)
@@ -213,11 +214,14 @@ def _compact(
     kv_length: int,
     q_offset: int = 0,
     kv_offset: int = 0,
-    mask_function: Any = causal_mask_function,
+    mask_function: Any = None,
     attention_mask: Tensor | None = None,
     **options: Any,
 ) -> Mask:
     """What transformers wants masked, as one of our masks; patterns it knows and we do not are written out."""
+    from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, sdpa_mask
+
+    mask_function = mask_function or causal_mask_function
     if mask_function not in (causal_mask_function, bidirectional_mask_function):
         options |= {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
         written = sdpa_mask(
@@ -237,10 +241,15 @@ def _refuse(module: nn.Module, *_: Any, **__: Any) -> NoReturn:
     raise InputError(f"{type(module).__name__} was not swapped and still computes the checkpoint's own attention")
 
 
-# transformers looks both up by the name in a model's config: our modules get masks of ours, and a stock attention that
-# is left in a swapped model says so instead of running
-AttentionMaskInterface.register(OURS, _compact)
-AttentionInterface.register(OURS, _refuse)
+def _register() -> None:
+    """Tell transformers, which looks both up by the name in a model's config.
+
+    Our modules get masks of ours, and a stock attention that is left in a swapped model says so instead of running.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    AttentionMaskInterface.register(OURS, _compact)
+    AttentionInterface.register(OURS, _refuse)
 
 
 def _share(dropout: Any) -> float:

@@ -65,7 +65,13 @@ def layout(given: Any) -> Callable[..., Table]:
 
 
 def takes_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", default="outputs", help="folder of the run folders (default: outputs)")
+    parser.add_argument("--out", type=_folder, default="outputs", help="folder of the run folders (default: outputs)")
+
+
+def _folder(text: str) -> str:
+    if not text.strip():  # to Python that is the current folder; nobody means it
+        raise argparse.ArgumentTypeError(f"must name a folder, got {text!r}")
+    return text
 
 
 def takes_recipe(parser: argparse.ArgumentParser) -> None:

@@ -50,7 +50,7 @@ class Compare(Command):
     def run(self, given: Any) -> int:
         from finetune import grid
 
-        if given.save and Path(given.save).name != given.save:
+        if given.save is not None and (not given.save.strip() or Path(given.save).name != given.save):
             raise InputError(f"--save takes a name, not a path, got {given.save!r}")
         progress = commands.progress()
         recipes = grid.seeds(_recipes(given, progress), given.seeds)

@@ -10,7 +10,7 @@ from finetune import commands
 from finetune.commands import Command
 
 if TYPE_CHECKING:
-    from finetune.execute import Done
+    from finetune.result import Result
 
 
 class Run(Command):
@@ -25,7 +25,7 @@ class Run(Command):
         commands.takes_settings(parser)
 
     def run(self, given: Any) -> int:
-        from finetune.execute import complete
+        from finetune.execute import run
         from finetune.report.tables import table
 
         recipe = commands.recipe(given, given.recipe, given.method, given.attention)
@@ -33,14 +33,14 @@ class Run(Command):
             recipe = replace(recipe, seed=given.seed)
         progress = commands.progress()
         progress.run(1, 1, recipe.label)
-        done = complete(recipe, out=given.out, progress=progress)
-        progress.say(_where(done))
+        result = run(recipe, out=given.out, progress=progress)
+        progress.say(_where(result))
         if commands.first():
-            print(table([done.result]).terminal())
-        return 0 if done.result.status == "done" else 1
+            print(table([result]).terminal())
+        return 0 if result.status == "done" else 1
 
 
-def _where(done: Done) -> str:
-    if done.before is None:
-        return f"wrote {done.folder}"
-    return f"done before, {done.before:%Y-%m-%d %H:%M}: {done.folder}; delete the folder to run it again"
+def _where(result: Result) -> str:
+    if result.before is None:
+        return f"wrote {result.folder}"
+    return f"done before, {result.before:%Y-%m-%d %H:%M}: {result.folder}; delete the folder to run it again"

@@ -7,17 +7,20 @@ where rows of one source must not be on two sides of a split, `group` (str).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import datasets
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from finetune import assets, packaged
 from finetune.errors import InputError
 from finetune.hashing import content_key
+from finetune.parts import Part
 from finetune.progress import Silent
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +41,10 @@ class Rows:
     labels: tuple[str, ...]
 
 
-class Data(ABC):
+class Data(Part, ABC):
     """A data set. Its fields say what to read; nothing is read before it is asked for."""
+
+    where: ClassVar[str] = "data"
 
     @abstractmethod
     def fetch(self, progress: Silent) -> Fetched:
@@ -52,6 +57,8 @@ class Data(ABC):
 
 def to_rows(columns: Mapping[str, Sequence[Any]], labels: Sequence[str]) -> datasets.Dataset:
     """Rows from columns in memory, `label` given by name."""
+    import datasets
+
     index = {label: position for position, label in enumerate(labels)}
     return datasets.Dataset.from_dict({**columns, "label": [index[name] for name in columns["label"]]})
 
@@ -66,6 +73,20 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
     if len(names) < 2:
         raise InputError(f"{where} holds one class only ({', '.join(names) or 'no rows'}); two or more are needed")
     return names
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keeps the readers' own progress bars off the screen for a while: they would cut through ours."""
+    import datasets
+
+    bars = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if bars:
+            datasets.enable_progress_bars()
 
 
 def fetch_packaged(name: str, progress: Silent) -> Fetched:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from datasets.exceptions import DatasetGenerationError
 from PIL import Image
 
 from finetune.cache import cache_dir
-from finetune.data import Data, Fetched, Rows, class_names, to_rows
-from finetune.errors import InputError, one_of
+from finetune.data import Data, Fetched, Rows, class_names, to_rows, without_bars
+from finetune.errors import InputError, missing, one_of
 from finetune.hashing import content_key, file_sha256
 from finetune.progress import Silent
 
 READERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+TAB = "tab"  # what one writes for the separator that cannot be seen
+SEPARATORS = (";", "\t", "|", ",")
 IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -39,19 +43,26 @@ class Files(Data):
     label: str = "label"
     id: str | None = None
     group: str | None = None  # rows of one group stay on one side of every split
+    separator: str | None = None  # between the columns of a CSV: one character, or "tab"; None: tab in .tsv, else comma
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.separator not in (None, TAB) and not re.fullmatch(r"[\t -!#-~]", self.separator):
+            raise InputError(f"data.separator must be a single character, or {TAB!r}, got {self.separator!r}")
 
     def fetch(self, progress: Silent) -> Fetched:
         parts = [Path(part).expanduser() for part in (self.train, self.test) if part is not None]
         for path in parts:
             if not path.exists():
-                near = (
-                    one_of("file", path.name, [p.name for p in path.parent.glob("*")]) if path.parent.is_dir() else ""
-                )
-                raise InputError(f"data file {str(path)!r} does not exist; {near}".rstrip("; "))
+                raise missing("data file", path)
+            if self.separator is not None and READERS.get(path.suffix.lower()) != "csv":
+                raise InputError(f"data.separator is of CSV files and has no meaning for {path.name}; leave it none")
         if len({path.is_dir() for path in parts}) > 1:
             raise InputError("data.train and data.test must both be files of rows, or both be folders of images")
         sums = [_folder_sum(path) if path.is_dir() else file_sha256(path) for path in parts]
-        columns = (self.text, self.text_pair, self.label, self.id, self.group)
+        columns: tuple[str | None, ...] = (self.text, self.text_pair, self.label, self.id, self.group)
+        if self.separator is not None:
+            columns = (*columns, self.separator)
         files: dict[str, str] = dict(zip(("train", "test"), map(str, parts), strict=False))
         return Fetched(path=parts[0], sha256=content_key(*sums, columns), source=files)
 
@@ -67,7 +78,7 @@ class Files(Data):
         return Rows(train=rows["train"], test=rows.get("test"), labels=labels)
 
     def _table(self, path: Path) -> dict[str, Sequence[Any]]:
-        table = _read(path)
+        table = _read(path, self.separator)
         wanted = {
             "text": self.text,
             "text_pair": self.text_pair,
@@ -85,12 +96,13 @@ class Files(Data):
                 )
             columns[name] = [None if value is None else str(value) for value in table[column][:]]
         for name in columns:
-            empty = [number for number, value in enumerate(columns[name], 1) if value in (None, "")]
+            empty = [row for row, value in enumerate(columns[name]) if value in (None, "")]
             if name in ("text", "text_pair") and len(empty) < len(table):  # an empty text is one, a whole column is not
                 columns[name] = [value or "" for value in columns[name]]
             elif empty:
-                shown = ", ".join(map(str, empty[:5])) + (" …" if len(empty) > 5 else "")
-                raise InputError(f"{path}: column {wanted[name]!r} is empty in {len(empty)} rows (rows {shown})")
+                shown = ", ".join(_place(path, row, self.separator) for row in empty[:5])
+                more = " …" if len(empty) > 5 else ""
+                raise InputError(f"{path}: column {wanted[name]!r} is empty in {len(empty)} rows ({shown}{more})")
         if "id" in columns:
             _check_unique(columns["id"], path, wanted["id"] or "")
         else:
@@ -109,23 +121,25 @@ class Files(Data):
         }
 
     def _check_known(self, test: dict[str, Sequence[Any]], labels: tuple[str, ...], path: Path) -> None:
-        for id_, label in zip(test["id"], test["label"], strict=True):
+        for row, label in enumerate(test["label"]):
             if label not in labels:
+                place = test["id"][row] if path.is_dir() else _place(path, row, self.separator)
                 raise InputError(
-                    f"{path}: row {id_} has a label that no training row has: {one_of('label', label, labels)}"
+                    f"{path}: {place} has a label that no training row has: {one_of('label', label, labels)}"
                 )
 
 
-def _read(path: Path) -> datasets.Dataset:
+def _read(path: Path, separator: str | None) -> datasets.Dataset:
     if path.suffix.lower() not in READERS:
         raise one_of("kind of data file", path.suffix or path.name, READERS)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty")
     reader = READERS[path.suffix.lower()]
-    options = _as_text(path, "\t" if path.suffix.lower() == ".tsv" else ",") if reader == "csv" else {}
+    options = _as_text(path, _separator(path, separator)) if reader == "csv" else {}
     cache = cache_dir() / "tables" / file_sha256(path)  # by content: the reader's own cache goes by time and size
     try:
-        table = datasets.load_dataset(reader, data_files=str(path), split="train", cache_dir=str(cache), **options)
+        with without_bars():
+            table = datasets.load_dataset(reader, data_files=str(path), split="train", cache_dir=str(cache), **options)
     except (DatasetGenerationError, ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read as {reader}: {_root(error)}") from error
     assert isinstance(table, datasets.Dataset)
@@ -134,10 +148,24 @@ def _read(path: Path) -> datasets.Dataset:
     return table
 
 
+def _separator(path: Path, given: str | None) -> str:
+    if given is None:
+        return "\t" if path.suffix.lower() == ".tsv" else ","
+    return "\t" if given == TAB else given
+
+
 def _as_text(path: Path, separator: str) -> dict[str, Any]:
-    """Options that read every column as text and guess nothing: "NA" is a word, 007 is no number."""
+    """Options that read every column as text and guess nothing: "NA" is a word, 007 is no number.
+
+    Raises:
+        InputError: the header is one column, which cannot be enough, and another character would divide it.
+    """
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         header = next(csv.reader(file, delimiter=separator), [])
+    other = next((each for each in SEPARATORS if len(header) == 1 and each in header[0]), None)
+    if other is not None:
+        shown, right = (TAB if each == "\t" else each for each in (separator, other))
+        raise InputError(f"{path} has a single column when divided at {shown!r}; set data.separator to {right!r}")
     features = datasets.Features({name: datasets.Value("string") for name in header})
     return {"sep": separator, "features": features, "keep_default_na": False}
 
@@ -151,6 +179,20 @@ def _root(error: BaseException) -> str:
     if "corresponds to no data" in str(error):
         return "it holds no rows"
     return " ".join(str(error).split())[:200]
+
+
+def _place(path: Path, row: int, separator: str | None) -> str:
+    """Where a row (from 0) is for who opens the file: the line it begins in, of a table whose lines one can see."""
+    if READERS[path.suffix.lower()] != "csv":
+        return f"row {row + 1}"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader, begins = csv.reader(file, delimiter=_separator(path, separator)), []
+        line = 1
+        for fields in reader:
+            if any(field.strip() for field in fields) or len(fields) > 1:  # as the reader of the table skips empty ones
+                begins.append(line)
+            line = reader.line_num + 1
+    return f"line {begins[row + 1]}"
 
 
 def _check_unique(ids: Sequence[str], path: Path, column: str) -> None:
@@ -182,15 +224,21 @@ def _check_readable(paths: Sequence[Path], checked: Path) -> None:
     if checked.exists():
         return
     for path in paths:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(path) as image:
-                    image.load()
-        except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise InputError(f"{path} is not a readable image: {' '.join(str(error).split())}") from error
+        with decoding(str(path)), Image.open(path) as image:
+            image.load()
     checked.parent.mkdir(parents=True, exist_ok=True)
     checked.touch()
+
+
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """Turns what is wrong with an image into one line that names it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{name} is not a readable image: {' '.join(str(error).split())}") from error
 
 
 def _folder_sum(folder: Path) -> str:

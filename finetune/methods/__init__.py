@@ -6,32 +6,42 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from finetune.checkpoint import Weights, quiet
 from finetune.encode import Examples
 from finetune.features import Extraction
 from finetune.optim import AdamW, Budget
+from finetune.parts import Part
 from finetune.precision import cast
 from finetune.stats import Estimate
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class Pretrained:
     """What a method starts from."""
 
     weights: Weights
-    examples: Mapping[str, Examples]  # by split
     labels: tuple[str, ...]
     build: Callable[[Weights], tuple[PreTrainedModel, tuple[str, ...]]]  # the task's model, the names of its head
-    stock: Callable[[], Material]  # the same with the checkpoint's own attention
-    extraction: Extraction  # reads features of a backbone once, and remembers them
     device: torch.device
     dtype: torch.dtype  # to compute in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material(Pretrained):
+    """What a method starts from, and what it trains on."""
+
+    examples: Mapping[str, Examples]  # by split
+    stock: Callable[[], Material]  # the same with the checkpoint's own attention
+    extraction: Extraction  # reads features of a backbone once, and remembers them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +58,10 @@ class Trainee:
     feature_memory: int = 0  # bytes, likewise
 
 
-class Method(ABC):
+class Method(Part, ABC):
     """The contract. A subclass is a frozen dataclass with an `optim` field, in a file of its own in this folder."""
+
+    where: ClassVar[str] = "method"
 
     optim: AdamW
 
@@ -57,22 +69,24 @@ class Method(ABC):
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> nn.Module:
         """The model with exactly the parameters that may move requiring a gradient."""
 
-    def save(self, module: nn.Module, material: Material, folder: Path) -> Path:
+    def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
         """Write what was trained, in the format its users load it by; returns the folder made for it.
 
         Unless a method knows better that is a whole model, for `AutoModelFor….from_pretrained` and `pipeline`.
         """
+        from transformers import PreTrainedModel
+
         assert isinstance(module, PreTrainedModel)
         if any(parameter.dtype != torch.float32 for parameter in module.parameters()):
-            module = _with_trained(material.build(material.weights)[0], module)
+            module = _with_trained(start.build(start.weights)[0], module)
         with quiet():
             module.save_pretrained(folder / "model")
         return folder / "model"
 
-    def restore(self, material: Material, folder: Path) -> nn.Module:
+    def restore(self, start: Pretrained, folder: Path) -> nn.Module:
         """What `save` wrote, ready to predict."""
-        model, _ = material.build(replace(material.weights, folder=folder / "model"))
-        return cast(model, material.device, material.dtype).eval()
+        model, _ = start.build(replace(start.weights, folder=folder / "model"))
+        return cast(model, start.device, start.dtype).eval()
 
     def trainee(self, material: Material) -> Trainee:
         model, head = material.build(material.weights)

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from finetune.anatomy import backbone
 from finetune.errors import InputError
 from finetune.features import check_pooling, pool
-from finetune.methods import Material, Method, Trainee
+from finetune.methods import Material, Method, Pretrained, Trainee
 from finetune.optim import AdamW, Budget
 from finetune.precision import cast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from transformers.modeling_outputs import SequenceClassifierOutput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +41,11 @@ class Frozen(Method):
     optim: AdamW = AdamW(learning_rate=1e-2, weight_decay=5e-3, decoupled=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_pooling(self.pooling)
         if self.epochs < 1 or self.batch_size < 1:
             raise InputError(
-                f"Frozen.epochs and Frozen.batch_size must be at least 1, got {self.epochs} and {self.batch_size}"
+                f"method.epochs and method.batch_size must be at least 1, got {self.epochs} and {self.batch_size}"
             )
 
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
@@ -66,18 +70,18 @@ class Frozen(Method):
             feature_memory=facts.peak_memory_bytes,
         )
 
-    def save(self, module: nn.Module, material: Material, folder: Path) -> Path:
+    def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
         (folder / "head").mkdir(exist_ok=True)
         save_file(module.state_dict(), folder / "head" / "head.safetensors")
         return folder / "head"
 
-    def restore(self, material: Material, folder: Path) -> nn.Module:
+    def restore(self, start: Pretrained, folder: Path) -> nn.Module:
         stored = load_file(folder / "head" / "head.safetensors")
-        head = Head(stored["centre_E"][None], len(material.labels))
+        head = Head(stored["centre_E"][None], len(start.labels))
         head.load_state_dict(stored)
-        model, own = material.build(material.weights)
-        body = cast(backbone(self.prepare(model, own)), material.device, material.dtype)
-        return Probe(body, head.to(material.device), self.pooling).eval()
+        model, own = start.build(start.weights)
+        body = cast(backbone(self.prepare(model, own)), start.device, start.dtype)
+        return Probe(body, head.to(start.device), self.pooling).eval()
 
 
 class Head(nn.Module):
@@ -95,6 +99,8 @@ class Head(nn.Module):
         self.linear = nn.Linear(features_NE.shape[1], classes)
 
     def forward(self, features: Tensor) -> SequenceClassifierOutput:
+        from transformers.modeling_outputs import SequenceClassifierOutput
+
         return SequenceClassifierOutput(logits=self.linear((features.float() - self.centre_E) / self.scale_E))
 
 

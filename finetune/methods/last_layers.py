@@ -21,13 +21,14 @@ class LastLayers(Method):
     optim: AdamW = AdamW(learning_rate=1e-4)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.layers < 1:
-            raise InputError(f"LastLayers.layers must be at least 1, got {self.layers}")
+            raise InputError(f"method.layers must be at least 1, got {self.layers}")
 
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> nn.Module:
         every = blocks(model)
         if self.layers > len(every):
-            raise InputError(f"LastLayers.layers must be at most the model's {len(every)} blocks, got {self.layers}")
+            raise InputError(f"method.layers must be at most the model's {len(every)} blocks, got {self.layers}")
         freeze(model, but=head)
         for part in (*every[-self.layers :], norm(model)):
             part.requires_grad_(True)

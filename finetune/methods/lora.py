@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
-from transformers import PreTrainedModel
 
 from finetune.anatomy import ROLES, anatomy
 from finetune.errors import InputError, one_of
-from finetune.methods import Material, Method, wholly_trained
+from finetune.methods import Method, Pretrained, wholly_trained
 from finetune.optim import AdamW
 from finetune.precision import cast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +32,13 @@ class LoRA(Method):
     optim: AdamW = AdamW(learning_rate=5e-4)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rank < 1:
-            raise InputError(f"LoRA.rank must be at least 1, got {self.rank}")
+            raise InputError(f"method.rank must be at least 1, got {self.rank}")
         if not 0 <= self.dropout < 1:
-            raise InputError(f"LoRA.dropout must be in [0, 1), got {self.dropout}")
+            raise InputError(f"method.dropout must be in [0, 1), got {self.dropout}")
         if not self.targets:
-            raise InputError(f"LoRA.targets must name at least one role of {', '.join(ROLES)}")
+            raise InputError(f"method.targets must name at least one role of {', '.join(ROLES)}")
         for role in self.targets:
             if role not in ROLES:
                 raise one_of("role in a block", role, ROLES)
@@ -60,20 +64,21 @@ class LoRA(Method):
         adapters = [child for name, child in module.named_modules() if name.endswith("lora_dropout")]
         return [*wholly_trained(module), *adapters]
 
-    def save(self, module: nn.Module, material: Material, folder: Path) -> Path:
+    def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
         # told to save no embeddings, or peft asks the hub whether they have changed
         module.save_pretrained(folder / "adapter", save_embedding_layers=False)  # pyright: ignore[reportCallIssue]
+        (folder / "adapter" / "README.md").unlink(missing_ok=True)  # a form that nobody filled in
         return folder / "adapter"
 
-    def restore(self, material: Material, folder: Path) -> nn.Module:
+    def restore(self, start: Pretrained, folder: Path) -> nn.Module:
         from peft import PeftModel
 
         if not (folder / "adapter" / "adapter_model.safetensors").is_file():  # peft would read a pickle instead
             raise InputError(f"{folder} holds no adapter/adapter_model.safetensors")
-        model, _ = material.build(material.weights)
+        model, _ = start.build(start.weights)
         with _without_deprecations():
             module = PeftModel.from_pretrained(model, str(folder / "adapter"), autocast_adapter_dtype=False)
-        return cast(module, material.device, material.dtype).eval()
+        return cast(module, start.device, start.dtype).eval()
 
 
 @contextmanager

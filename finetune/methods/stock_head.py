@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import log_softmax
+import torch
 
 from finetune import evaluate, stats
 from finetune.methods import Material, Trainee
@@ -45,5 +45,5 @@ class StockHead(Frozen):
 
 def divergence(from_NC: np.ndarray, to_NC: np.ndarray) -> np.ndarray:
     """How far each prediction moved, in nats: Kullback and Leibler's divergence of the second from the first."""
-    before_NC, after_NC = log_softmax(from_NC, axis=-1), log_softmax(to_NC, axis=-1)
-    return np.maximum((np.exp(before_NC) * (before_NC - after_NC)).sum(axis=-1), 0.0)
+    before_NC, after_NC = (torch.from_numpy(each).double().log_softmax(-1) for each in (from_NC, to_NC))
+    return (before_NC.exp() * (before_NC - after_NC)).sum(-1).clamp(min=0.0).numpy()

@@ -7,31 +7,42 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
-import datasets
 import numpy as np
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from finetune.checkpoint import Weights
 from finetune.encode import Batch, Examples
-from finetune.splits import Splits
+from finetune.parts import Part
 from finetune.stats import Estimate
 
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
 
-class Task(ABC):
+
+class Task(Part, ABC):
     """Rows in, scores out."""
+
+    where: ClassVar[str] = "task"
 
     @abstractmethod
     def encode(self, rows: datasets.Dataset, weights: Weights, key: str) -> Examples:
-        """What the checkpoint's model reads of the rows. `key` names the rows' content."""
+        """What the checkpoint's model reads of the rows. `key` names the rows' content.
+
+        Raises:
+            InputError: it cannot read such rows.
+        """
 
     @abstractmethod
-    def model(self, splits: Splits, weights: Weights, attention: str) -> tuple[PreTrainedModel, tuple[str, ...]]:
-        """The checkpoint with this task's head, and the names of the modules that are the head."""
+    def model(
+        self, labels: tuple[str, ...], weights: Weights, attention: str
+    ) -> tuple[PreTrainedModel, tuple[str, ...]]:
+        """The checkpoint with a head of this task for these labels, and the names of the modules that are the head."""
 
     @abstractmethod
-    def save_encoder(self, splits: Splits, weights: Weights, folder: Path) -> None:
+    def save_encoder(self, weights: Weights, folder: Path) -> None:
         """Put the tokenizer or image processor beside saved weights, so that the folder can be used on its own."""
 
     @abstractmethod
@@ -45,6 +56,10 @@ class Task(ABC):
     @abstractmethod
     def predict(self, logits: np.ndarray) -> np.ndarray:
         """One output per example."""
+
+    @abstractmethod
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """How likely each label is, as the model sees it: (N, C), rows summing to one."""
 
     @abstractmethod
     def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import datasets
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification, PreTrainedModel
 
 from finetune import stats
 from finetune.anatomy import of_architecture
@@ -20,9 +19,12 @@ from finetune.checkpoint import Weights, load_config, load_image_processor, load
 from finetune.encode import Batch, Examples, Images, Texts, longest_text, side
 from finetune.errors import InputError
 from finetune.hashing import content_key
-from finetune.splits import Splits
 from finetune.stats import Estimate
 from finetune.tasks import Task
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,44 +35,66 @@ class Classification(Task):
     image_size: int | None = None  # side in pixels that images are resized to; None: as the checkpoint's processor does
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.image_size is not None and self.image_size < 1:
             raise InputError(f"task.image_size must be at least 1 pixel, got {self.image_size}")
 
     def encode(self, rows: datasets.Dataset, weights: Weights, key: str) -> Examples:
         config = load_config(weights)
-        body = of_architecture(config.model_type)  # first: of others nothing is known, not even the names below
-        if "image" in rows.column_names:
-            processor = load_image_processor(weights)
-            pixels = side(processor, self.image_size)
-            if pixels != config.image_size and not body.any_size:
+        reads = _reads(config)
+        held = "image" if "image" in rows.column_names else "text"
+        if held != reads:
+            raise InputError(f"checkpoint {weights.name} ({config.model_type}) reads {reads}s, the data holds {held}s")
+        for field, of in (("max_length", "text"), ("image_size", "image")):
+            if of != reads and getattr(self, field) is not None:
                 raise InputError(
-                    f"task.image_size must be {config.image_size} for this {config.model_type}, got {pixels}"
+                    f"task.{field} is of {of}s and has no meaning for checkpoint {weights.name}, which reads {reads}s; "
+                    f"leave it none, got {getattr(self, field)}"
                 )
-            key = content_key(key, processor.to_json_string(), self.image_size)
-            return Images(rows, processor, self.image_size, (pixels // config.patch_size) ** 2 + 1, key)
+        return (self._images if reads == "image" else self._texts)(rows, config, weights, key)
+
+    def _images(self, rows: datasets.Dataset, config: PretrainedConfig, weights: Weights, key: str) -> Images:
+        processor = load_image_processor(weights)
+        pixels, patch = side(processor, self.image_size), config.patch_size
+        if pixels != config.image_size and not of_architecture(config.model_type).any_size:
+            raise InputError(f"task.image_size must be {config.image_size} for this {config.model_type}, got {pixels}")
+        if pixels % patch:
+            near = [size for size in (pixels // patch * patch, pixels // patch * patch + patch) if size]
+            raise InputError(
+                f"task.image_size must be a multiple of the {patch} pixels of a patch of this {config.model_type}, "
+                f"got {pixels}; the nearest {'are' if len(near) > 1 else 'is'} {' and '.join(map(str, near))}"
+            )
+        key = content_key(key, processor.to_json_string(), self.image_size)
+        return Images(rows, processor, self.image_size, (pixels // patch) ** 2 + 1, key)
+
+    def _texts(self, rows: datasets.Dataset, config: PretrainedConfig, weights: Weights, key: str) -> Texts:
         tokenizer = load_tokenizer(weights)
         length = longest_text(tokenizer, getattr(config, "max_position_embeddings", None), self.max_length)
         key = content_key(key, tokenizer.backend_tokenizer.to_str(), tokenizer.pad_token_id, length)
         texts = Texts(rows, tokenizer, length, key)
         if (largest := texts.largest) >= config.vocab_size:
             raise InputError(
-                f"the tokenizer of {weights.reference} makes token {largest}, the model knows {config.vocab_size}: "
+                f"the tokenizer of {weights.name} makes token {largest}, the model knows {config.vocab_size}: "
                 "they do not belong together"
             )
         return texts
 
-    def model(self, splits: Splits, weights: Weights, attention: str) -> tuple[PreTrainedModel, tuple[str, ...]]:
-        images = "image" in splits.train.column_names
+    def model(
+        self, labels: tuple[str, ...], weights: Weights, attention: str
+    ) -> tuple[PreTrainedModel, tuple[str, ...]]:
+        from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+
+        images = _reads(load_config(weights)) == "image"
         auto = AutoModelForImageClassification if images else AutoModelForSequenceClassification
-        model, head = load_model(weights, auto, attention=attention, labels=splits.labels)
+        model, head = load_model(weights, auto, attention=attention, labels=labels)
         if not images:
             # decoder classifiers find the last token of a text by the padding after it: the tokenizer's, whatever
             # the config calls so
             model.config.pad_token_id = load_tokenizer(weights).pad_token_id
         return model, head
 
-    def save_encoder(self, splits: Splits, weights: Weights, folder: Path) -> None:
-        images = "image" in splits.train.column_names
+    def save_encoder(self, weights: Weights, folder: Path) -> None:
+        images = _reads(load_config(weights)) == "image"
         (load_image_processor if images else load_tokenizer)(weights).save_pretrained(folder)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -82,6 +106,10 @@ class Classification(Task):
     def predict(self, logits: np.ndarray) -> np.ndarray:
         return logits.argmax(axis=-1)
 
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        shares = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+        return shares / shares.sum(axis=-1, keepdims=True)
+
     def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
         from finetune.metrics import Accuracy, MacroF1  # `evaluate` takes seconds to import: not before it is needed
 
@@ -90,3 +118,8 @@ class Classification(Task):
             Accuracy.key: stats.proportion(int((targets == outputs).sum()), len(targets)),
             MacroF1.key: stats.bootstrap(macro_f1, targets, outputs, MacroF1.of_confusion),
         }
+
+
+def _reads(config: PretrainedConfig) -> Literal["text", "image"]:
+    """What a checkpoint takes in; of an architecture without an entry nothing is known, and that is an error."""
+    return of_architecture(config.model_type).reads

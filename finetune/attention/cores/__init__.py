@@ -24,18 +24,20 @@ from finetune.attention.lean import lean
 from finetune.attention.masks import EVERYTHING, Causal, Mask, added
 from finetune.attention.positions import Learned, Position, at
 from finetune.errors import InputError
+from finetune.parts import Part
 
 NOTHING: Mapping[str, Tensor] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Core:
+class Core(Part):
     """Scaled dot-product attention, softmax(QKᵀ/√D)V (Vaswani and others 2017, arXiv 1706.03762, equation 1).
 
     Subclasses say in their docstrings what they change, where it comes from, what it costs in T, and what it should do
     to a pretrained model. This plain form costs O(T · S) operations and as much memory, and can show its weights.
     """
 
+    where: ClassVar[str] = "attention.core"
     exact: ClassVar[bool] = False  # whether it claims to be what checkpoints were trained with: it then has to prove it
 
     position: Position | None = None

@@ -30,6 +30,7 @@ class Linear(Core):
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.position is not None and type(self.position).bias is not Position.bias:
             raise InputError(
                 f"attention.core.position cannot be {type(self.position).__name__}: linear attention has no scores "

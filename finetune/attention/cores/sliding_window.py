@@ -24,6 +24,7 @@ class SlidingWindow(ScaledDotProduct):
     width: int = 16
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.width < 1:
             raise InputError(f"attention.core.width must be at least 1, got {self.width}")
 

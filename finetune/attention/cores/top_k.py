@@ -27,6 +27,7 @@ class TopK(Core):
     k: int = 8
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.k < 1:
             raise InputError(f"attention.core.k must be at least 1, got {self.k}")
 

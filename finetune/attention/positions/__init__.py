@@ -9,15 +9,20 @@ and leaves the others as they are. Query t stands at position `t + offset`: behi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from finetune.parts import Part
+
 Learned = Mapping[str, Tensor]
 
 
-class Position:
+class Position(Part):
     """A frozen value. What it learns lives in the module around it and is handed in as `learned`."""
+
+    where: ClassVar[str] = "attention.core.position"
 
     def learned(self, width: int, heads: int) -> dict[str, Tensor]:
         """First values of what it learns, by name."""

@@ -24,13 +24,14 @@ class LearnedPositions(Position):
     length: int = 512
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.length < 1:
-            raise InputError(f"position.length must be at least 1, got {self.length}")
+            raise InputError(f"{self.where}.length must be at least 1, got {self.length}")
 
     def learned(self, width: int, heads: int) -> dict[str, Tensor]:
         return {"positions": torch.zeros(self.length, width)}
 
     def encode(self, length: int, width: int, offset: int, learned: Learned, device: torch.device) -> Tensor:
         if offset + length > self.length:
-            raise InputError(f"position.length is {self.length}, too few for {offset + length} positions")
+            raise InputError(f"{self.where}.length is {self.length}, too few for {offset + length} positions")
         return learned["positions"][offset : offset + length]

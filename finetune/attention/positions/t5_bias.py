@@ -33,11 +33,12 @@ class T5Bias(Position):
     causal: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         least = 2 if self.causal else 4
         if self.buckets < least:
-            raise InputError(f"position.buckets must be at least {least}, got {self.buckets}")
+            raise InputError(f"{self.where}.buckets must be at least {least}, got {self.buckets}")
         if self.distance <= self._exact:
-            raise InputError(f"position.distance must be more than {self._exact}, got {self.distance}")
+            raise InputError(f"{self.where}.distance must be more than {self._exact}, got {self.distance}")
 
     def learned(self, width: int, heads: int) -> dict[str, Tensor]:
         return {"buckets": torch.zeros(self.buckets, heads)}

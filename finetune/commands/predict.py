@@ -1,0 +1,52 @@
+"""say what a finished run makes of texts or images of yours"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from finetune import commands
+from finetune.commands import Command
+from finetune.errors import InputError
+
+WIDTH = 60  # of an input, where it is a line of a list
+
+
+class Predict(Command):
+    example = 'finetune predict outputs/bert_r8/lora-seed1-0a1b2c3d "Grain exports rose after the harvest"'
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("run", metavar="RUN", help="the folder of a finished run, below outputs/")
+        parser.add_argument("inputs", metavar="INPUT", nargs="+", help="texts; or paths of images, if it reads images")
+        parser.add_argument("--pairs", action="store_true", help="every two texts are a pair")
+        parser.add_argument(
+            "--format", choices=("terminal", "json"), default="terminal", help="of the answers (default: terminal)"
+        )
+
+    def run(self, given: Any) -> int:
+        from finetune.predict import load
+
+        if given.pairs and len(given.inputs) % 2:
+            raise InputError(f"--pairs takes an even number of texts, got {len(given.inputs)}")
+        inputs = list(zip(given.inputs[::2], given.inputs[1::2], strict=True)) if given.pairs else given.inputs
+        progress = commands.progress()
+        predictions = load(given.run, progress=progress)(inputs)
+        if given.format == "json":
+            records = [{"input": x} | asdict(found) for x, found in zip(inputs, predictions, strict=True)]
+            print(json.dumps(records, indent=2, ensure_ascii=False))
+            return 0
+        width = max(len(found.label) for found in predictions)
+        for x, found in zip(inputs, predictions, strict=True):
+            print(f"{_line(x):<{WIDTH}}  {found.label:<{width}}  {found.probability:.3f}")
+        cut = sum(found.truncated for found in predictions)
+        if cut:
+            progress.say(f"{cut} of {len(inputs)} texts were longer than what the model reads, and cut")
+        return 0
+
+
+def _line(given: str | tuple[str, str]) -> str:
+    """An input on one line and no longer than that, its beginning first."""
+    text = " ".join((given if isinstance(given, str) else " · ".join(given)).split())
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 2]} …"

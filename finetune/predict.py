@@ -1,0 +1,174 @@
+"""A finished run as a predictor: texts, pairs of texts or images in, labels with their probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+from PIL import Image
+from safetensors import SafetensorError
+from torch import nn
+
+from finetune import evaluate
+from finetune.anatomy import of_architecture
+from finetune.checkpoint import load_config
+from finetune.data.files import decoding
+from finetune.encode import Examples
+from finetune.errors import InputError, missing
+from finetune.outputs import read_json
+from finetune.progress import Silent
+from finetune.recipe import Recipe
+from finetune.result import Result
+from finetune.session import Setup, setup
+
+Input = str | tuple[str, str] | Path | Image.Image  # text, or path of an image; pair of texts; path; image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a run says about one input."""
+
+    label: str
+    probability: float  # of that label
+    probabilities: Mapping[str, float]  # of every label, in the run's order; they sum to one
+    truncated: bool  # whether the text was longer than what the model reads, and was cut
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """A trained model, called with a list of inputs. `module` is the bare one: `module(**batch.inputs).logits`."""
+
+    setup: Setup
+    labels: tuple[str, ...]
+    module: nn.Module
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.setup.recipe
+
+    def __call__(self, inputs: Sequence[Input]) -> list[Prediction]:
+        """One prediction for each input, in their order, computed in batches as in training.
+
+        Args:
+            inputs: texts, or pairs of texts as tuples, or images (paths, or as PIL has them).
+
+        Raises:
+            InputError: an input is none of these, or not what the model reads.
+        """
+        if isinstance(inputs, str | bytes | Image.Image) or not isinstance(inputs, Iterable):
+            raise InputError(f"a predictor takes a list of inputs, also of a single one; got {inputs!r:.100}")
+        inputs = list(inputs)
+        if not inputs:
+            return []
+        examples, progress = self.encode(inputs), self.setup.progress
+        progress.start("predict", examples.tokens, "tok")
+        logits = evaluate.predict(self.module, examples, self.setup.accelerator, progress).logits
+        progress.end()
+        return self._read(logits, examples)
+
+    def encode(self, inputs: Sequence[Input]) -> Examples:
+        """What the model reads of the inputs: `batch(indices)` of it is a batch."""
+        weights = self.setup.weights
+        reads = of_architecture(load_config(weights).model_type).reads
+        rows = _pictures(inputs) if reads == "image" else _texts(inputs, self.recipe)
+        return self.recipe.task.encode(rows, weights, key="")
+
+    def _read(self, logits: Any, examples: Examples) -> list[Prediction]:
+        task, cut = self.recipe.task, set(examples.cut)
+        return [
+            Prediction(
+                label=self.labels[output],
+                probability=shares[output],
+                probabilities=dict(zip(self.labels, shares, strict=True)),
+                truncated=number in cut,
+            )
+            for number, (output, shares) in enumerate(
+                zip(task.predict(logits).tolist(), task.probabilities(logits).tolist(), strict=True)
+            )
+        ]
+
+
+def load(folder: str | Path, *, recipe: Recipe | None = None, progress: Silent | None = None) -> Predictor:
+    """The predictor of a finished run. It needs the run's folder and its checkpoint, and none of its data.
+
+    Args:
+        folder: of the run, as `outputs/<recipe>/<method>-seed<seed>-<fingerprint>`.
+        recipe: the one that was run. Only for parts that are code of yours: others are read from the folder.
+
+    Raises:
+        InputError: the folder holds no finished run, or its checkpoint is no longer what it was trained on.
+    """
+    folder = Path(folder).expanduser().absolute()
+    result = _result(folder)
+    recipe = _recipe(folder, result, recipe)
+    revision = result.weights["revision"]
+    if revision:  # the commit it was, whatever the branch stands for today
+        recipe = replace(recipe, checkpoint=replace(recipe.checkpoint, revision=revision))  # pyright: ignore
+    here = setup(recipe, progress=progress)
+    if here.weights.sha256 != result.weights["sha256"]:
+        raise InputError(
+            f"{folder} was trained on weights with sha256 {result.weights['sha256']}, its checkpoint now has "
+            f"{here.weights.sha256}"
+        )
+    try:
+        module = recipe.method.restore(here.pretrained(result.labels), folder)
+    except (OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"what {folder} saved in {result.saved}/ cannot be read: {reason}") from error
+    return Predictor(setup=here, labels=result.labels, module=module)
+
+
+def _result(folder: Path) -> Result:
+    stored = read_json(folder / "result.json")
+    if stored is None:
+        runs = sorted(path.parent.name for path in folder.glob("*/result.json"))
+        below = f"; there are runs below it: {', '.join(runs[:5])}{' …' if len(runs) > 5 else ''}" if runs else ""
+        raise InputError(f"{folder} holds no finished run: there is no result.json{below}")
+    result = Result.from_json(stored)
+    if result.status == "diverged":
+        raise InputError(f"{folder} holds a run that diverged: its model predicts nothing")
+    return result
+
+
+def _recipe(folder: Path, result: Result, given: Recipe | None) -> Recipe:
+    if given is not None and given.to_json() != result.recipe:
+        raise InputError(f"{folder} was run with another recipe than the one given; see its recipe.json")
+    try:
+        return given or Recipe.from_json(result.recipe)
+    except InputError as error:
+        raise InputError(f"{error}; a part that is code of yours needs its recipe: load(folder, recipe=…)") from error
+
+
+def _texts(inputs: Sequence[Any], recipe: Recipe) -> datasets.Dataset:
+    pairs = isinstance(inputs[0], tuple)
+    if pairs != (getattr(recipe.data, "text_pair", None if not pairs else "") is not None):
+        wanted = "single texts" if pairs else "pairs of texts, each a tuple of two"
+        raise InputError(f"{recipe.label} was trained on {wanted}, got {inputs[0]!r:.100}")
+    for number, given in enumerate(inputs, 1):
+        texts = given if pairs and isinstance(given, tuple) and len(given) == 2 else (given,)
+        if len(texts) != 1 + pairs or not all(isinstance(text, str) for text in texts):
+            wanted = "a tuple of two texts, as the first is" if pairs else "a text"
+            raise InputError(f"input {number} must be {wanted}, got {given!r:.100}")
+    columns = {"text": [given[0] for given in inputs], "text_pair": [given[1] for given in inputs]} if pairs else {}
+    return datasets.Dataset.from_dict({"id": list(map(str, range(len(inputs))))} | (columns or {"text": list(inputs)}))
+
+
+def _pictures(inputs: Sequence[Any]) -> datasets.Dataset:
+    for number, given in enumerate(inputs, 1):
+        if isinstance(given, Image.Image):
+            with decoding(f"input {number}"):
+                given.load()
+            continue
+        if not isinstance(given, str | Path):
+            raise InputError(f"input {number} must be an image or a path to one, got {given!r:.100}")
+        path = Path(given)
+        if not path.is_file():
+            raise missing("image", path)
+        with decoding(str(path)), Image.open(path) as image:
+            image.load()
+    shown = [given if isinstance(given, Image.Image) else str(given) for given in inputs]
+    features = datasets.Features({"id": datasets.Value("string"), "image": datasets.Image()})
+    return datasets.Dataset.from_dict({"id": list(map(str, range(len(inputs)))), "image": shown}, features=features)
