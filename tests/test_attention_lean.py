@@ -45,7 +45,10 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(lean, "KEYS", request.param[1])
 
 
-@pytest.mark.parametrize("core", [ScaledDotProduct(), AlibiAttention()], ids=["dot product", "with a bias"])
+each_core = pytest.mark.parametrize("core", [ScaledDotProduct(), AlibiAttention()], ids=["dot product", "with a bias"])
+
+
+@each_core
 @pytest.mark.parametrize("form", ["lean", "kept", "torch"])
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 @pytest.mark.usefixtures("blocks")
@@ -190,28 +193,29 @@ def test_a_bias_that_learns_is_learned_whatever_the_form(monkeypatch: pytest.Mon
 # away from the CPU
 
 
-def on(device: str, form: str, mask: Mask, dropout: float) -> list[Tensor]:
+def on(device: str, form: str, core: Core, mask: Mask, dropout: float = 0.0) -> list[Tensor]:
     """Context and gradients, in float32, on a device; masks and what is learned come from where they are."""
     tensors = [each.detach().to(device, torch.float32).requires_grad_() for each in inputs()]
     with pytest.MonkeyPatch.context() as patch:
         choose(patch, form)
-        context, _ = AlibiAttention()(*tensors, mask, dropout=dropout)
+        context, _ = core(*tensors, mask, dropout=dropout)
     return [context, *torch.autograd.grad(context, tensors, torch.ones_like(context).cumsum(-1))]
 
 
+@each_core
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-@pytest.mark.usefixtures("blocks")
-def test_the_lean_form_makes_all_it_needs_on_the_device_of_its_queries(mask: Mask) -> None:
+def test_the_lean_form_makes_all_it_needs_on_the_device_of_its_queries(core: Core, mask: Mask) -> None:
     """On a device that computes nothing, and refuses what is from elsewhere."""
-    assert {each.device.type for each in on("meta", "lean", mask, 0.0)} == {"meta"}
+    assert {each.device.type for each in on("meta", "lean", core, mask)} == {"meta"}
 
 
 @pytest.mark.gpu
+@each_core
 @pytest.mark.parametrize("form", ["plain", "lean", "torch"])
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 @pytest.mark.usefixtures("blocks")
-def test_every_form_on_a_gpu_is_the_plain_one_on_the_cpu(form: str, mask: Mask) -> None:
-    for ours, plain in zip(on("cuda", form, mask, 0.0), on("cpu", "plain", mask, 0.0), strict=True):
+def test_every_form_on_a_gpu_is_the_plain_one_on_the_cpu(core: Core, form: str, mask: Mask) -> None:
+    for ours, plain in zip(on("cuda", form, core, mask), on("cpu", "plain", core, mask), strict=True):
         assert (ours.cpu() - plain).abs().max() < 1e-4 * plain.abs().max()
 
 
@@ -220,6 +224,6 @@ def test_the_lean_form_on_a_gpu_drops_the_same_weights_for_the_same_seed() -> No
     found = []
     for _ in range(2):
         torch.manual_seed(1)
-        found.append(on("cuda", "lean", EVERYTHING, 0.5))
+        found.append(on("cuda", "lean", ScaledDotProduct(), EVERYTHING, 0.5))
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
-    assert not torch.equal(found[0][0], on("cuda", "lean", EVERYTHING, 0.0)[0])
+    assert not torch.equal(found[0][0], on("cuda", "lean", ScaledDotProduct(), EVERYTHING)[0])

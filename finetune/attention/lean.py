@@ -231,7 +231,8 @@ class _Plan:
         weights_nmc = scores_nmc.softmax(-1)
         if added_ehrc is not None and scores_nmc.shape[-1]:
             alive_ehr1 = added_ehrc.amax(-1, keepdim=True) > lowest(q_nmD.dtype)
-            if not bool(alive_ehr1.all()):
+            # a device is not made to wait for the answer
+            if q_nmD.device.type != "cpu" or not bool(alive_ehr1.all()):
                 self._square(block, weights_nmc).mul_(alive_ehr1)
         return weights_nmc
 
@@ -251,7 +252,7 @@ class _Plan:
         if bias_Hrc is not None:
             square_ehrc += bias_Hrc[block.own[1]]
         found = [part.block(block.rows, block.columns, q_nmD.device) for part in self.mask.parts()]
-        masks = [added(_cut(each, block), q_nmD.dtype) for each in found if each is not True]
+        masks = [added(_cut(each, block, q_nmD.device), q_nmD.dtype) for each in found if each is not True]
         if not masks:
             return scores_nmc, None
         added_ehrc = sum(masks[1:], start=masks[0])
@@ -263,10 +264,10 @@ class _Plan:
         return x_nmc.view(block.examples.stop - block.examples.start, -1, height, columns)
 
 
-def _cut(allowed: Tensor | bool, block: _Block) -> Tensor:
+def _cut(allowed: Tensor | bool, block: _Block, device: torch.device) -> Tensor:
     """A block's own examples and heads of a mask."""
     if isinstance(allowed, bool):
-        return torch.tensor(allowed).view(1, 1, 1, 1)
+        return torch.full((1, 1, 1, 1), allowed, device=device)
     examples, heads, _ = block.own
     return allowed[examples if allowed.shape[0] > 1 else slice(None), heads if allowed.shape[1] > 1 else slice(None)]
 
