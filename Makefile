@@ -5,7 +5,7 @@ TEST_ROWS ?= 400
 SEEDS ?= 2
 BIN := .venv/bin
 
-.PHONY: env compare test lint clean
+.PHONY: env compare test lint bench clean
 
 env: .venv/ready
 
@@ -27,6 +27,10 @@ test: env
 # apart from `test`, because pyright fetches its own engine when it first runs
 lint: test
 	$(BIN)/pyright
+
+# our attention beside torch's and transformers' own: outputs/tables/attention_speed.{md,json}
+bench: env
+	$(BIN)/python tests/benchmarks/attention_speed.py
 
 clean:
 	rm -rf .venv

@@ -1,5 +1,6 @@
-"""Scaled dot-product attention in blocks of queries, with its gradient written out: never more of the T × S square at
-a time than fits in a block.
+"""Scaled dot-product attention in blocks of queries, with its gradient written out.
+
+Never more of the T × S square is worked on at a time than fits in a block:
 
     forward     P = softmax(QKᵀ/√D + bias),   O = PV
     backward    dV = Pᵀ dO,   dP = dO Vᵀ,   dS = P ∘ (dP − rowsum(dO ∘ O)),   dQ = dS K/√D,   dK = dSᵀ Q/√D
