@@ -30,4 +30,4 @@ lint: test
 
 clean:
 	rm -rf .venv
-	find outputs -mindepth 1 -maxdepth 1 ! -name tables -exec rm -rf {} +
+	find outputs -mindepth 1 -maxdepth 1 ! -name tables ! -name figures -exec rm -rf {} +

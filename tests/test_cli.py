@@ -128,7 +128,7 @@ def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
 
 
 def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "compare", "list", "show", "assets", "pin"):
+    for command in ("run", "compare", "list", "show", "assets", "pin", "attention"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         assert f"example: finetune {command}" in capsys.readouterr().out
