@@ -149,7 +149,7 @@ def test_what_cannot_be_shown_gets_one_line(
 def test_a_figure_without_matplotlib_says_what_to_install(
     capsys: pytest.CaptureFixture[str], mine: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("figures", "page", "fonts"):
+    for name in ("figures", "page", "grounds", "fonts"):
         monkeypatch.delitem(sys.modules, f"finetune.report.{name}", raising=False)
         monkeypatch.delattr(finetune.report, name, raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -16,7 +16,7 @@ from matplotlib.ft2font import FT2Font
 
 from finetune import InputError
 from finetune.report import figures, fonts
-from finetune.report.page import Picture, Scale, Text
+from finetune.report.grounds import Picture, Scale, Text
 
 HARD = ["$$", "$x^", "<b>&\"'", "--", "]]>", "%s\\", "한글", "字", "🙂", "\x07", "\u200d", "naïve", "a" * 40]
 
@@ -92,6 +92,7 @@ def test_a_long_token_is_cut_and_one_of_east_asia_counts_twice() -> None:
     assert fonts.short("a" * 14) == "a" * 14
     assert fonts.short("a" * 15) == "a" * 13 + "…"
     assert fonts.short("한" * 7) == "한" * 7
+    assert Text(["한" * 7, "a"]).room == Text(["a" * 14, "a"]).room > Text(["a" * 7, "a"]).room
     assert fonts.short("한" * 8) == "한" * 6 + "…"
 
 

@@ -15,7 +15,7 @@ from finetune.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from finetune.report.page import Ground
+    from finetune.report.grounds import Ground
     from finetune.seen import Seen
     from finetune.session import Session
 
@@ -160,7 +160,7 @@ def _tell(title: str, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) 
 
 
 def _ground(seen: Seen) -> Ground:
-    from finetune.report.page import Picture, Text
+    from finetune.report.grounds import Picture, Text
     from finetune.seen import SeenImage, SeenText
 
     assert isinstance(seen, SeenText | SeenImage)

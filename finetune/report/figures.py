@@ -21,7 +21,8 @@ try:
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    from finetune.report.page import Bar, Cell, Curves, Ground, Group, Page, Part, Plain, Scale
+    from finetune.report.grounds import Ground, Plain, Scale
+    from finetune.report.page import Bar, Cell, Curves, Group, Page, Part
 except ModuleNotFoundError as error:
     raise InputError("matplotlib draws the figures and is not installed: pip install 'finetune[figures]'") from error
 

@@ -44,15 +44,18 @@ def letters(texts: Iterable[str]) -> Letters:
     return Letters(tuple(families), frozenset(wanted - drawable | rest))
 
 
-def short(text: str, width: int = 14) -> str:
-    """A label no wider than so many letters, of which one of East Asia is as wide as two."""
-    kept, room = "", width
-    for letter in text:
-        room -= 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        if room < 0:
-            return f"{kept[:-1]}…"
-        kept += letter
-    return kept
+def width(text: str) -> int:
+    """How many letters wide it is; one of East Asia is as wide as two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def short(text: str, most: int = 14) -> str:
+    """A label no wider than so many letters."""
+    if width(text) <= most:
+        return text
+    while width(text) >= most:
+        text = text[:-1]
+    return f"{text}…"
 
 
 @cache
