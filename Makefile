@@ -34,4 +34,4 @@ bench: env
 
 clean:
 	rm -rf .venv
-	find outputs -mindepth 1 -maxdepth 1 ! -name tables -exec rm -rf {} +
+	find outputs -mindepth 1 -maxdepth 1 ! -name tables ! -name figures -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """Where things are inside a pretrained model: one entry per architecture, names as in transformers 5.
 
-`blocks` and `norm` are paths inside the backbone, the others inside a block. Where one layer makes query, key and
-value together (GPT-2, GPT-NeoX), the three names are equal.
+`blocks`, `norm` and `positions` are paths inside the backbone, the others inside a block. Where one layer makes query,
+key and value together (GPT-2, GPT-NeoX), the three names are equal.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Anatomy:
     value: str
     output: str
     mlp: tuple[str, ...]
+    positions: str  # the learned table with a row for each, or the module that knows their angles
     reads: Literal["text", "image"] = "text"
     norm: str | None = None  # the norm after the last block
     pooler: str | None = None  # part of the head where a checkpoint comes without it
@@ -66,6 +67,7 @@ _BERT = Anatomy(
     value="attention.self.value",
     output="attention.output.dense",
     mlp=("intermediate.dense", "output.dense"),
+    positions="embeddings.position_embeddings",
     pooler="pooler",
     dropout="dropout",
 )
@@ -77,6 +79,7 @@ _LLAMA = Anatomy(
     value="self_attn.v_proj",
     output="self_attn.o_proj",
     mlp=("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+    positions="rotary_emb",
     norm="norm",
 )
 _VIT = Anatomy(
@@ -88,6 +91,7 @@ _VIT = Anatomy(
     output="attention.o_proj",
     mlp=("mlp.fc1", "mlp.fc2"),
     reads="image",
+    positions="embeddings.position_embeddings",
     norm="layernorm",
 )
 _DINOV2 = Anatomy(
@@ -99,6 +103,7 @@ _DINOV2 = Anatomy(
     output="attention.o_proj",
     mlp=("mlp.fc1", "mlp.fc2"),
     reads="image",
+    positions="embeddings.position_embeddings",
     norm="layernorm",
     any_size=True,
     pretraining=("embeddings.mask_token",),
@@ -115,6 +120,7 @@ ANATOMY: Mapping[str, Anatomy] = {
         value="attention.v_lin",
         output="attention.out_lin",
         mlp=("ffn.lin1", "ffn.lin2"),
+        positions="embeddings.position_embeddings",
         dropout="dropout",
     ),
     "gpt2": Anatomy(
@@ -125,6 +131,7 @@ ANATOMY: Mapping[str, Anatomy] = {
         value="attn.c_attn",
         output="attn.c_proj",
         mlp=("mlp.c_fc", "mlp.c_proj"),
+        positions="wpe",
         norm="ln_f",
         fused="thirds",
         dropout="attn_dropout",
@@ -138,6 +145,7 @@ ANATOMY: Mapping[str, Anatomy] = {
         value="attention.query_key_value",
         output="attention.dense",
         mlp=("mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
+        positions="rotary_emb",
         norm="final_layer_norm",
         fused="heads",
     ),

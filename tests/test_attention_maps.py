@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import tiny
@@ -10,7 +11,7 @@ import torch
 from transformers import AutoModel
 
 from finetune import InputError
-from finetune.attention.maps import attention_maps, rollout
+from finetune.attention.maps import attention_maps, entropy, reach, rollout
 from finetune.attention.swap import MultiHead, named, swap
 
 INPUTS = {
@@ -71,3 +72,18 @@ def test_a_stock_model_is_told_to_swap_first() -> None:
         attention_maps(model("bert")),
     ):
         pass
+
+
+def test_entropy_is_nothing_for_one_key_and_the_logarithm_of_their_number_for_all_alike() -> None:
+    heads = torch.stack([torch.eye(5), torch.full((5, 5), 0.2), torch.zeros(5, 5)])
+    assert entropy(heads).tolist() == pytest.approx([0.0, math.log2(5), 0.0], abs=1e-12)
+
+
+def test_reach_is_the_distance_of_what_is_looked_at_and_pairs_without_one_do_not_count() -> None:
+    apart = (torch.arange(4.0)[:, None] - torch.arange(4.0)).abs()
+    itself, two_back = torch.eye(4), torch.eye(4).roll(-2, dims=1)
+    assert reach(torch.stack([itself, two_back]), apart).tolist() == [0.0, 2.0]
+    apart[:, 0] = torch.nan
+    half = torch.tensor([[0.5, 0.5, 0.0, 0.0]]).expand(4, 4)
+    assert float(reach(half, apart)) == pytest.approx((1 + 0 + 1 + 2) / 4)
+    assert reach(half, torch.full((4, 4), torch.nan)).isnan()

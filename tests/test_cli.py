@@ -76,7 +76,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
             ["compare", "bert_r8", "--attention", "stock,multihead,sliding_window", "--set", "attention.core.wdth=4"],
             "unknown field of ScaledDotProduct or SlidingWindow 'wdth'; did you mean 'width'?",
         ),
-        (["compare", "bert_r8", "--set", "method.rank=0"], "LoRA.rank must be at least 1, got 0"),
+        (["compare", "bert_r8", "--set", "method.rank=0"], "method.rank must be at least 1, got 0"),
         (["run", "bert_r8", "--method", "frozen", "--set", "method.rank=4"], "unknown field of Frozen 'rank'; known: "),
         (["compare", "bert_r8", "--methods", ","], "--methods names no method, got ','"),
         (["compare", "bert_r8", "--save", "a/b"], "--save takes a name, not a path, got 'a/b'"),
@@ -175,8 +175,8 @@ def test_list_shows_what_there_is_to_choose_from_by_section(capsys: pytest.Captu
 
 
 def test_list_of_a_section_is_its_lines_alone_and_every_one_says_something(capsys: pytest.CaptureFixture[str]) -> None:
-    axes = {"methods": methods, "data": data, "tasks": tasks}
-    known = {name: axes.names(axis) for name, axis in axes.items()} | {"attentions": swap.names()}
+    folders = {"methods": methods, "data": data, "tasks": tasks}
+    known = {name: axes.names(axis) for name, axis in folders.items()} | {"attentions": swap.names()}
     for section, names in known.items():
         code, out, _ = answer(capsys, "list", section)
         assert code == 0

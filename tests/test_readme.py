@@ -89,6 +89,17 @@ def test_the_table_is_the_committed_one_and_is_made_of_the_committed_records() -
     assert len(records) >= 18
 
 
+def test_the_pictures_are_committed_ones_that_a_command_here_makes() -> None:
+    shown = re.findall(r"!\[[^]]+\]\((\S+)\)", README)
+    assert shown
+    for path in shown:
+        with Image.open(ROOT / path) as image:
+            assert image.format == "PNG"
+        assert (ROOT / path).stat().st_size < 150_000
+        recipe = Path(path).stem.removesuffix("-attention")
+        assert any(line.startswith(f"finetune attention {recipe} ") for line in COMMANDS)
+
+
 def test_the_tree_names_every_file_of_the_package() -> None:
     tree = re.search(r"<!-- tree -->\n(.*?)<!-- /tree -->", README, flags=re.DOTALL)
     assert tree is not None

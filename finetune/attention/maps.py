@@ -5,6 +5,7 @@ L blocks, B batch, H heads, T queries, S keys.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,3 +49,23 @@ def rollout(maps_LBHTT: list[Tensor]) -> Tensor:
         half_BTT = (mean_BTT + torch.eye(mean_BTT.shape[-1], device=mean_BTT.device)) / 2
         found_BTT = half_BTT / half_BTT.sum(-1, keepdim=True) @ found_BTT
     return found_BTT
+
+
+def entropy(weights_TS: Tensor) -> Tensor:
+    """How much of a choice attention leaves open, in bits: 0 where it looks at one key, log₂ S where at all alike.
+
+    The mean over queries; one that looks at nothing leaves nothing open. Weights below zero count by their size.
+    Leading dimensions stay.
+    """
+    shares_TS = weights_TS.double().abs()
+    shares_TS = shares_TS / shares_TS.sum(-1, keepdim=True).clamp(min=torch.finfo(torch.double).tiny)
+    return -torch.special.xlogy(shares_TS, shares_TS).sum(-1).mean(-1) / math.log(2)
+
+
+def reach(weights_TS: Tensor, apart_TS: Tensor) -> Tensor:
+    """How far from itself attention looks: the mean distance of queries and keys, by weight. Leading dimensions stay.
+
+    Pairs whose distance is NaN do not count; where no other has any weight, the mean is NaN.
+    """
+    shares_TS = weights_TS.double().abs() * ~apart_TS.isnan()
+    return (shares_TS * apart_TS.nan_to_num(0)).sum((-1, -2)) / shares_TS.sum((-1, -2))

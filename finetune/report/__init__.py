@@ -1,1 +1,1 @@
-"""What people read: tables, rebuilt from result records with no model and no GPU."""
+"""What people read: tables and figures, made of records and arrays with no model and no GPU."""

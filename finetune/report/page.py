@@ -1,0 +1,156 @@
+"""A figure laid out by the inch: panels in rows and columns, their colour bars, and curves.
+
+Lengths are inches from the upper left corner.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from finetune.report.fonts import letters, short
+from finetune.report.grounds import GREY, Ground, Scale
+
+TITLED, EDGE, HEADER = 0.28, 0.25, 0.62  # above a panel with a title, around all, above all
+BAR, BAR_ROOM = 0.10, 0.68
+LINES = ("#31688e", "#d95f02")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A panel, and where it stands in its group."""
+
+    row: int
+    column: int
+    weights: np.ndarray
+    scale: Scale
+    title: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """The colours of a scale, beside some rows of a group."""
+
+    scale: Scale
+    says: str
+    first: int = 0
+    last: int = 0
+
+
+class Part(ABC):
+    """Something that has a place on a page."""
+
+    @abstractmethod
+    def size(self) -> tuple[float, float]:
+        """Width and height."""
+
+    @abstractmethod
+    def draw(self, page: Page, x: float, y: float) -> None:
+        """With its upper left corner there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group(Part):
+    """Panels on one ground, in rows and columns, with their colour bars on the right."""
+
+    ground: Ground
+    side: float
+    cells: Sequence[Cell]
+    bars: Sequence[Bar]
+    names: Mapping[int, str] = field(default_factory=dict)  # of rows
+
+    def size(self) -> tuple[float, float]:
+        return self.right() + BAR_ROOM, self.y(max(cell.row for cell in self.cells)) + self.side + self.ground.room
+
+    def x(self, column: int) -> float:
+        return self.ground.room + (0.25 if self.names else 0.0) + column * (self.side + self.ground.gap)
+
+    def right(self) -> float:
+        """Where the last column ends."""
+        return self.x(max(cell.column for cell in self.cells)) + self.side
+
+    def y(self, row: int) -> float:
+        titled = {cell.row for cell in self.cells if cell.title}
+        return row * self.side + sum(TITLED if each in titled else self.ground.gap for each in range(row + 1))
+
+    def draw(self, page: Page, x: float, y: float) -> None:
+        lowest = {cell.column: cell.row for cell in sorted(self.cells, key=lambda cell: cell.row)}
+        for cell in self.cells:
+            axes = page.axes(x + self.x(cell.column), y + self.y(cell.row), self.side, self.side)
+            self.ground.draw(axes, cell.weights, cell.scale)
+            self.ground.label(axes, beside=cell.column == 0, beneath=lowest[cell.column] == cell.row)
+            axes.set_title(pad=4, **written(cell.title, "label", 9))
+        for row, name in self.names.items():
+            page.text(x + 0.1, y + self.y(row) + self.side / 2, name, 9, rotation=90, va="center", ha="center")
+        for bar in self.bars:
+            top, bottom = self.y(bar.first) + 0.06, self.y(bar.last) + self.side - 0.06  # room for half a number
+            axes = page.axes(x + self.right() + 0.12, y + top, BAR, bottom - top)
+            page.figure.colorbar(self.ground.coloured(bar.scale), cax=axes, format="%g")
+            axes.tick_params(labelsize=7, length=2)
+            axes.set_ylabel(bar.says, fontsize=8, color=GREY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves(Part):
+    """Numbers over 1, 2, 3 …, a line for each name; the horizontal axis is logarithmic."""
+
+    lines: Mapping[str, np.ndarray]
+    along: str
+    up: str
+    side: float
+
+    def size(self) -> tuple[float, float]:
+        return self.side + 1.0, self.side + TITLED + 0.45
+
+    def draw(self, page: Page, x: float, y: float) -> None:
+        axes = page.axes(x + 0.55, y + TITLED, self.side + 0.35, self.side)
+        for colour, numbers in zip(LINES, self.lines.values(), strict=True):
+            axes.plot(range(1, len(numbers) + 1), numbers, color=colour, linewidth=1.4)
+        axes.set_xscale("log")
+        marks = [2**power for power in range(16) if 2**power <= max(map(len, self.lines.values()))]
+        axes.set_xticks(marks, [str(mark) for mark in marks])
+        axes.minorticks_off()
+        axes.tick_params(labelsize=7, length=2)
+        axes.set_xlabel(self.along, fontsize=8, color=GREY)
+        axes.set_ylabel(self.up, fontsize=8, color=GREY)
+        axes.axhline(0, color=GREY, linewidth=0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        for index, (colour, name) in enumerate(zip(LINES, self.lines, strict=True)):
+            place = {"x": 0.99, "y": 0.97 - 0.06 * index, "ha": "right", "va": "top", "transform": axes.transAxes}
+            axes.text(color=colour, **place, **written(name, "s", 8))
+
+
+class Page:
+    """A figure of parts beside each other, under a title."""
+
+    def __init__(self, parts: Sequence[Part], title: str, below: str) -> None:
+        widths, heights = zip(*(part.size() for part in parts), strict=True)
+        self.width = max(sum(widths) + EDGE * (len(parts) - 1), 5.0) + 2 * EDGE
+        self.height = max(heights) + HEADER + EDGE
+        self.figure = Figure(figsize=(self.width, self.height))
+        # so many letters are in an inch
+        self.text(EDGE, 0.16, short(title, int(9 * self.width)), 12, weight="bold", ha="left", va="top")
+        self.text(EDGE, 0.42, short(below, int(13 * self.width)), 8.5, color=GREY, ha="left", va="top")
+        x = EDGE
+        for part, width in zip(parts, widths, strict=True):
+            part.draw(self, x, HEADER)
+            x += width + EDGE
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        box = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
+        return self.figure.add_axes(box)
+
+    def text(self, x: float, y: float, text: str, size: float, **look: Any) -> None:
+        self.figure.text(x / self.width, 1 - y / self.height, **written(text, "s", size), **look)
+
+
+def written(text: str, name: str, size: float) -> dict[str, Any]:
+    """matplotlib's arguments for a text, by its name for it, with letters that there are."""
+    known = letters([text])
+    return {name: known(text), "fontfamily": known.families, "fontsize": size}

@@ -1,0 +1,189 @@
+"""A picture shows what it is given: in one scale, in any writing, without overlaps, and the same bytes again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+
+from finetune import InputError
+from finetune.report import figures, fonts
+from finetune.report.grounds import Picture, Scale, Text
+
+HARD = ["$$", "$x^", "<b>&\"'", "--", "]]>", "%s\\", "한글", "字", "🙂", "\x07", "\u200d", "naïve", "a" * 40]
+
+
+def heads(count: int, tokens: int, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {f"head {n}": rng.dirichlet(np.ones(tokens), tokens) for n in range(1, count + 1)}
+
+
+def text_figure(tokens: list[str], count: int = 2) -> Figure:
+    given = heads(count, len(tokens))
+    return figures.maps(Text(tokens), given, given["head 1"], title="Attention", below="of a text")
+
+
+def changed_figure(tokens: list[str], count: int) -> Figure:
+    before, after = heads(count, len(tokens)), heads(count, len(tokens), seed=1)
+    rollouts = before["head 1"], after["head 1"]
+    return figures.change(Text(tokens), before, after, rollouts, title="Attention", below="before and after")
+
+
+def image_figure(count: int) -> Figure:
+    panels = {name: each[:4, :4] for name, each in heads(count, 4).items()}
+    image = np.random.default_rng(0).random((16, 16, 3))
+    return figures.maps(Picture(image), panels, panels["head 1"], title="Attention", below="of an image")
+
+
+def position_figure() -> Figure:
+    similar = np.cos(np.arange(30)[:, None] / 30 - np.arange(30) / 30)
+    kinds = {"learned": similar, "sinusoidal": -similar}
+    falls = {name: each[0, 1:] for name, each in kinds.items()}
+    return figures.positions(kinds, falls, unit="tokens", tiled=False, title="Positions", below="each with each")
+
+
+def written(figure: Figure) -> set[str]:
+    FigureCanvasAgg(figure).draw()
+    return {text.get_text() for axes in figure.axes for text in (*axes.get_xticklabels(), *axes.get_yticklabels())}
+
+
+@pytest.mark.parametrize("ending", figures.ENDINGS)
+@pytest.mark.parametrize("make", [lambda: text_figure(HARD), lambda: image_figure(3), position_figure])
+def test_the_same_picture_is_the_same_file(tmp_path: Path, make, ending: str) -> None:  # pyright: ignore
+    paths = [tmp_path / f"{number}{ending}" for number in range(2)]
+    for path in paths:
+        figures.save(make(), path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert b"dc:date" not in paths[0].read_bytes()
+
+
+def test_an_svg_is_well_formed_whatever_the_tokens_are(tmp_path: Path) -> None:
+    figures.save(text_figure(HARD), tmp_path / "hard.svg")
+    assert ElementTree.parse(tmp_path / "hard.svg").getroot().tag.endswith("svg")
+
+
+def test_a_letter_that_no_font_has_is_spelled_out() -> None:
+    private = "\U000f0000\U000f0001"
+    known = fonts.letters([f"a{private}b\x07"])
+    assert known(f"a{private}b\x07") == "a⟨F0000 F0001⟩b⟨0007⟩"
+    assert "⟨F0000⟩" in written(text_figure(["a", "\U000f0000"]))
+
+
+def test_a_letter_that_the_default_font_lacks_is_drawn_by_another_that_has_it(tmp_path: Path) -> None:
+    fonts_path = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    default, other = (FT2Font(str(fonts_path / name)) for name in ("DejaVuSans.ttf", "STIXGeneral.ttf"))
+    rare = next(chr(code) for code in other.get_charmap() if chr(code).isalpha() and not default.get_char_index(code))
+    known = fonts.letters(["a", rare])
+    assert known(rare) == rare
+    assert known.families[0] == fonts.DEFAULT
+    assert len(known.families) == 2
+    figures.save(text_figure(["a", rare]), tmp_path / "rare.png")  # a glyph that is missing is a warning
+
+
+def test_a_long_token_is_cut_and_one_of_east_asia_counts_twice() -> None:
+    assert fonts.short("a" * 14) == "a" * 14
+    assert fonts.short("a" * 15) == "a" * 13 + "…"
+    assert fonts.short("한" * 7) == "한" * 7
+    assert Text(["한" * 7, "a"]).room == Text(["a" * 14, "a"]).room > Text(["a" * 7, "a"]).room
+    assert fonts.short("한" * 8) == "한" * 6 + "…"
+
+
+@pytest.mark.parametrize(("tokens", "count"), [(1, 1), (4, 7), (16, 12), (64, 12), (200, 2)])
+def test_nothing_overlaps_and_nothing_is_cut_off(tokens: int, count: int) -> None:
+    labels = [f"token{n}"[: 3 + n % 8] for n in range(tokens)]
+    check_layout(text_figure(labels, count))
+    check_layout(changed_figure(labels, count))
+
+
+@pytest.mark.parametrize("make", [lambda: image_figure(1), lambda: image_figure(6), position_figure])
+def test_nothing_overlaps_in_other_pictures(make) -> None:  # pyright: ignore
+    check_layout(make())
+
+
+def check_layout(figure: Figure) -> None:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [axes.get_tightbbox(canvas.get_renderer()).padded(-1) for axes in figure.axes]  # pyright: ignore
+    boxes += [text.get_window_extent(canvas.get_renderer()) for text in figure.texts]
+    width, height = canvas.get_width_height()
+    for index, box in enumerate(boxes):
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= width
+        assert box.y1 <= height
+        for other in boxes[:index]:
+            assert not box.overlaps(other), (box, other)
+
+
+def test_up_to_64_tokens_every_one_has_a_label_and_beyond_those_that_fit() -> None:
+    labels = [f"t{n}" for n in range(64)]
+    assert {*labels} <= written(text_figure(labels))
+    many = [f"t{n}" for n in range(400)]
+    shown = written(text_figure(many)) & {*many}
+    assert 20 < len(shown) <= 100
+
+
+def test_heads_share_one_scale() -> None:
+    weights = {"head 1": np.array([[0.5, 0.0], [0.0, 0.5]]), "head 2": np.array([[1.0, 0.5], [0.0, 0.0]])}
+    figure = figures.maps(Text(["a", "b"]), weights, weights["head 1"], title="", below="")
+    one, other = (np.asarray(axes.images[0].get_array()) for axes in figure.axes[:2])
+    assert (one[0, 0] == other[0, 1]).all()
+    assert (one[0, 0] != other[0, 0]).any()
+
+
+def test_a_difference_is_white_where_there_is_none_and_as_strong_above_zero_as_below() -> None:
+    scale = Scale.about_zero([np.array([-0.1, 0.3])])
+    assert (scale.low, scale.high) == (-0.3, 0.3)
+    less, none, more = Text(["a"]).coloured(scale).to_rgba(np.array([-0.3, 0.0, 0.3]))
+    assert none[:3].min() > 0.95
+    assert less[2] > less[0]  # blue
+    assert more[0] > more[2]  # red
+    assert Scale.about_zero([np.array([1e-8])]).high == 1.0  # rounding is no difference
+
+
+def test_weights_below_zero_get_a_scale_with_a_middle() -> None:
+    assert Scale.of([np.array([0.2, 0.8])]) == Scale(0.0, 0.8)
+    assert Scale.of([np.array([-0.2, 0.8])]) == Scale(-0.8, 0.8, signed=True)
+    assert Scale.of([np.zeros(3)]) == Scale(0.0, 1.0)
+
+
+def test_a_mosaic_has_a_tile_where_each_patch_is() -> None:
+    similar = np.arange(36.0).reshape(6, 6)  # 2 × 3 patches
+    found = figures.mosaic(similar, 2, 3)
+    assert found.shape == (2 * 3 - 1, 3 * 4 - 1)
+    assert (found[3:, 4:7] == similar[4].reshape(2, 3)).all()  # of the patch in the second row, second column
+    assert np.isnan(found[2]).all()
+    assert np.isnan(found[:, 3]).all()
+
+
+@pytest.mark.parametrize("name", ["map.pdf", "map", "map.png.txt"])
+def test_another_ending_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"a figure is saved as .png or .svg, got '.*{name}'"):
+        figures.save(position_figure(), tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_the_users_settings_neither_change_a_picture_nor_are_changed(tmp_path: Path) -> None:
+    figures.save(text_figure(["a", "b"]), tmp_path / "plain.svg")
+    own = {"font.size": 30.0, "svg.fonttype": "none", "axes.facecolor": "red", "text.parse_math": True}
+    with matplotlib.rc_context(own):
+        figures.save(text_figure(["a", "b"]), tmp_path / "own.svg")
+        assert {name: matplotlib.rcParams[name] for name in own} == own
+    assert (tmp_path / "plain.svg").read_bytes() == (tmp_path / "own.svg").read_bytes()
+
+
+def test_drawing_needs_neither_a_screen_nor_torch() -> None:
+    code = (
+        "import sys; from finetune.report import figures\n"
+        "print(sorted({'matplotlib.pyplot', 'torch', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
