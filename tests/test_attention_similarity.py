@@ -12,7 +12,7 @@ from finetune.attention.similarity import by_distance, cosines, line, plane, rot
 
 @pytest.mark.parametrize("width", [64, 384])
 def test_sinusoidal_neighbours_are_alike_and_far_ones_are_not(width: int) -> None:
-    similar = cosines(Sinusoidal().encode(513, width, 0, {}))
+    similar = cosines(Sinusoidal().encode(513, width, 0, {}, torch.device("cpu")))
     fall = by_distance(similar, line(513))
     at = [float(fall[distance - 1]) for distance in (1, 2, 4, 16, 64, 256)]
     assert at == sorted(at, reverse=True)
@@ -21,7 +21,7 @@ def test_sinusoidal_neighbours_are_alike_and_far_ones_are_not(width: int) -> Non
 
 
 def test_the_similarity_of_sinusoidal_positions_depends_on_their_distance_alone() -> None:
-    similar = cosines(Sinusoidal().encode(40, 32, 0, {}))
+    similar = cosines(Sinusoidal().encode(40, 32, 0, {}, torch.device("cpu")))
     for distance in (1, 7):
         assert similar.diagonal(distance).std() < 1e-6
 

@@ -458,7 +458,7 @@ class AnotherMap(Linear):
         (DetachedHeads(), "gradients are slopes", " 0 for a slope of "),
         (Untaught(), "what the core learns", "0 of 4 tensors get a gradient"),
         (Raising(), "slopes", "TypeError: no such format"),
-        (AnotherMap(), "attention maps", "logits off by"),
+        (AnotherMap(), "attention maps", "off by"),
     ],
     ids=lambda given: type(given).__name__ if isinstance(given, Core) else given,
 )
