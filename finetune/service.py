@@ -49,7 +49,7 @@ def padding(pair: Pair) -> Check:
             alone = {name: each[row : row + 1, real_BT[row]] for name, each in pair.inputs.items()}
             states_TE = backbone(pair.ours)(**alone).last_hidden_state[0]
             found.append(greatest(states_TE - together_BTE[row, real_BT[row]]))
-    return within("padded = unpadded", _most(found) / greatest(together_BTE), FLOAT32, f", {len(padded)} texts")
+    return pair.alike("padded = unpadded", _most(found) / greatest(together_BTE), f", {len(padded)} texts")
 
 
 def future(pair: Pair) -> Check:
@@ -62,7 +62,7 @@ def future(pair: Pair) -> Check:
     moved_BTE = (changed_BTE - pair.ours_said.states_BTE) / greatest(pair.ours_said.states_BTE)
     before_BT = torch.arange(changed_BTE.shape[1])[None] < last[:, None]
     itself = greatest(moved_BTE[rows, last])
-    check = within("the future is not seen", greatest(moved_BTE[before_BT]), FLOAT32, f", itself by {itself:.0e}")
+    check = pair.alike("the future is not seen", greatest(moved_BTE[before_BT]), f", itself by {itself:.0e}")
     return replace(check, passed=check.passed and itself > FLOAT32)
 
 
@@ -78,7 +78,7 @@ def cache(pair: Pair) -> Check:
                 past = said.past_key_values
                 states.append(said.last_hidden_state)
     error = greatest(torch.cat(states, 1) - whole_BTE) / greatest(whole_BTE)
-    check = within("cached = whole", error, FLOAT32, f", pieces of {', '.join(map(str, pieces))}")
+    check = pair.alike("cached = whole", error, f", pieces of {', '.join(map(str, pieces))}")
     return check if check.passed else replace(check, measured=check.measured + _lapse(pieces, calls))
 
 
@@ -116,7 +116,7 @@ def generation(pair: Pair) -> Check:
         said += [_said(pair.stock, pair.longest, True)] if pair.exact else []
     (words_BT, logits_TBV), *others = said
     error = _most([greatest(each_TBV - logits_TBV) for _, each_TBV in others]) / greatest(logits_TBV)
-    check = within("generation", error, FLOAT32, f", {len(logits_TBV)} tokens, {len(said)} ways")
+    check = pair.alike("generation", error, f", {len(logits_TBV)} tokens, {len(said)} ways")
     return replace(check, passed=check.passed and all(torch.equal(words_BT, each_BT) for each_BT, _ in others))
 
 

@@ -30,7 +30,8 @@ from finetune.attention.positions import Learned
 from finetune.attention.positions.t5_bias import T5Bias
 from finetune.attention.swap import MultiHead, Transplanted
 from finetune.certify import certify
-from finetune.pair import Check
+from finetune.pair import Check, Pair
+from finetune.session import session
 
 Attended = tuple[Tensor, Tensor | None]
 CORES = axes.every(cores, Core)
@@ -473,6 +474,39 @@ def test_what_a_core_learned_and_lost_on_the_way_to_disk_is_caught(
 ) -> None:
     monkeypatch.setattr("finetune.service.load_learned", lambda *_: None)
     assert "saved and loaded" in failed(tried(toy("bert"), TalkingHeads()))
+
+
+# rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chaotic(Around):
+    """The last bits of what goes in decide what comes out."""
+
+    def around(self, q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, given: tuple[Any, ...]) -> Attended:
+        context, weights = super().around(q_BHTD, k_BKSD, v_BKSD, given)
+        return (1e4 * context).sin(), weights
+
+
+def test_what_rounding_does_to_a_model_is_measured(toy: Callable[[str], Recipe]) -> None:
+    cores = ScaledDotProduct(), Chaotic()
+    plain, chaotic = (Pair(session(toy("llama")), MultiHead(core=core)).rounding for core in cores)
+    assert 1e-9 < plain < 1e-6
+    assert chaotic > 100 * plain
+
+
+@pytest.mark.parametrize(
+    ("error", "rounding", "passed"),
+    [(9e-5, None, True), (2e-4, 1e-6, False), (2e-3, 1e-4, True), (4e-3, 1e-4, False), (0.06, 0.1, False)],
+)
+def test_rounding_excuses_what_it_makes_and_no_more(
+    toy: Callable[[str], Recipe], error: float, rounding: float | None, passed: bool
+) -> None:
+    pair = Pair(session(toy("bert")), MultiHead())
+    vars(pair)["rounding"] = rounding
+    check = pair.alike("two ways", error)
+    assert check.passed == passed
+    assert ("rounding alone makes" in check.measured) == (rounding is not None)
 
 
 # how it is called
