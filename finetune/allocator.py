@@ -1,7 +1,8 @@
 """Whether memory that is freed stays at hand.
 
-glibc hands large blocks back to the system as soon as they are freed, and gets them back page by page, each cleared and
-mapped anew: for tensors that come and go with every step that can cost as much as computing them.
+glibc hands blocks back to the system once they are freed, and gets them back page by page, cleared and mapped anew:
+for tensors that come and go with every step that can cost as much as computing them. Blocks beyond `LARGEST` still go
+back: kept, they would leave holes that the next one does not fit, and memory would grow.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import platform
 import sys
 from functools import cache
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
-OWN = ("GLIBC_TUNABLES", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+LARGEST = 32 * 2**20  # bytes of a block that is kept; glibc takes no more
+OWN = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
 
 
 def keep_freed() -> bool:
@@ -24,7 +26,7 @@ def keep_freed() -> bool:
     libc = _glibc()
     if libc is None or any(name in os.environ for name in OWN):
         return False
-    return bool(libc.mallopt(M_MMAP_MAX, 0) and libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(libc.mallopt(M_MMAP_THRESHOLD, LARGEST) and libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def return_freed() -> None:

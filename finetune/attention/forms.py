@@ -12,11 +12,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from finetune.allocator import LARGEST
 from finetune.attention.masks import Mask
 
 Form = Literal["plain", "kept", "lean", "torch"]
 SHORT, LONG = 128, 1024  # keys: torch's float32 kernel has no equal above SHORT, with a causal mask above LONG
-LARGE = 64 * 2**20  # weights of a layer: from here on they are not kept, so that no layer needs more than 128 MB
+HELD = 128 * 2**20  # weights of a layer: from here on they are not kept, so that no layer needs more than 256 MB
 NARROW = 32  # width of a head: torch's kernel is made for wider ones
 
 
@@ -31,6 +32,8 @@ def fastest(q_BHTD: Tensor, k_BKSD: Tensor, mask: Mask, dropout: float) -> Form:
     # of dropout torch's CPU kernel knows nothing
     if q_BHTD.dtype == torch.float32 and not (dropout or short or (skips and keys <= LONG)):
         return "torch"
-    if q_BHTD.shape[:3].numel() * keys >= LARGE:
+    weights = q_BHTD.shape[:3].numel() * keys
+    if weights >= HELD:
         return "lean"
-    return "kept" if skips else "plain"
+    # in one piece, more than the allocator holds ready would be mapped anew at each step
+    return "kept" if skips or weights * q_BHTD.element_size() > LARGEST else "plain"
