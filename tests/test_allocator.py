@@ -18,10 +18,10 @@ from finetune import allocator
 print(allocator.keep_freed() if {keep} else None)
 def touch():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(4 * 2**20)
+    tensors = [torch.ones(2**20) for _ in range(64)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 touch()
-print(touch())
+print(sum(touch() for _ in range(3)))
 """
 
 
@@ -31,10 +31,10 @@ def run(keep: bool, **environment: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_a_tensor_like_one_that_was_freed_faults_no_page_in() -> None:
+def test_tensors_like_those_that_were_freed_fault_hardly_a_page_in() -> None:
     (_, found), (took, kept) = run(False), run(True)
     assert took == "True"
-    assert int(kept) < 100 < 1000 < int(found)  # 16 MiB are 4096 pages of 4 KiB
+    assert 4 * int(kept) < int(found)  # not none: a small block may lie where a large one was
 
 
 def test_whoever_has_set_the_allocator_is_left_alone() -> None:
