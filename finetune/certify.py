@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from finetune import conduct, parity, service
+from finetune.certificate import integration, invariants, parity
+from finetune.certificate.pair import Check, Pair, small
 from finetune.errors import InputError
-from finetune.pair import Check, Pair, small
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.session import session
@@ -48,19 +48,19 @@ def _tried(check: Callable[[Pair], Check], pair: Pair) -> Check:
 
 def checks_of(pair: Pair) -> Iterator[Callable[[Pair], Check]]:
     """What there is to check of it, and in which order: what is named first explains what fails later."""
-    yield service.swapped
+    yield integration.swapped
     if pair.exact:
         yield from (parity.formula, parity.logits, parity.gradients)
     else:
         yield parity.difference
     yield parity.bfloat16
-    yield from (conduct.mask, conduct.nothing_to_look_at, conduct.slopes, conduct.dropout)
-    yield service.repeatable
+    yield from (invariants.mask, invariants.nothing_to_look_at, invariants.slopes, invariants.dropout)
+    yield integration.repeatable
     if pair.is_text:
-        yield service.padding
+        yield integration.padding
     if pair.causal:
-        yield from (service.future, service.cache, service.generation)
-    yield service.maps
+        yield from (integration.future, integration.cache, integration.generation)
+    yield integration.maps
     if pair.modules[0].learned:
-        yield service.learns
-    yield from (service.lora, service.checkpointing, service.saved)
+        yield integration.learns
+    yield from (integration.lora, integration.checkpointing, integration.saved)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from finetune.attention import cores, lean
+from finetune.attention import blocks, cores
 from finetune.attention.cores import Core
 from finetune.attention.cores.alibi import AlibiAttention
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
@@ -40,9 +40,9 @@ def choose(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
 
 
 @pytest.fixture(params=[(2**19, 2048), (64, 8), (512, 33)], ids=["one block", "tiny blocks", "whole rows"])
-def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lean, "BLOCK", request.param[0])
-    monkeypatch.setattr(lean, "KEYS", request.param[1])
+def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK", request.param[0])
+    monkeypatch.setattr(blocks, "KEYS", request.param[1])
 
 
 each_core = pytest.mark.parametrize("core", [ScaledDotProduct(), AlibiAttention()], ids=["dot product", "with a bias"])
@@ -51,7 +51,7 @@ each_core = pytest.mark.parametrize("core", [ScaledDotProduct(), AlibiAttention(
 @each_core
 @pytest.mark.parametrize("form", ["lean", "kept", "torch"])
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-@pytest.mark.usefixtures("blocks")
+@pytest.mark.usefixtures("sizes")
 def test_every_form_is_the_plain_one_in_outputs_and_gradients(
     monkeypatch: pytest.MonkeyPatch, core: Core, form: str, mask: Mask
 ) -> None:
@@ -65,7 +65,7 @@ def test_every_form_is_the_plain_one_in_outputs_and_gradients(
         assert (ours - plain).abs().max() < 1e-12
 
 
-@pytest.mark.usefixtures("blocks")
+@pytest.mark.usefixtures("sizes")
 def test_queries_behind_a_cache_of_keys_see_what_they_would_have_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     choose(monkeypatch, "lean")
     q, k, v = inputs()
@@ -74,7 +74,7 @@ def test_queries_behind_a_cache_of_keys_see_what_they_would_have_seen(monkeypatc
     assert (last - whole[:, :, -3:]).abs().max() < 1e-12
 
 
-@pytest.mark.usefixtures("blocks")
+@pytest.mark.usefixtures("sizes")
 def test_gradients_are_those_of_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
     choose(monkeypatch, "lean")
     q, k, v = (each[:1, :, :6].detach().requires_grad_() for each in inputs())
@@ -89,7 +89,7 @@ def test_gradients_are_those_of_finite_differences(monkeypatch: pytest.MonkeyPat
     [EVERYTHING, Padding(REAL[1:, 16:22]), Causal() & Padding(REAL[1:, 16:22]), Causal(-2)],
     ids=["everything", "padding", "causal and padding", "some see nothing"],
 )
-@pytest.mark.usefixtures("blocks")
+@pytest.mark.usefixtures("sizes")
 def test_gradients_are_those_of_finite_differences_under_masks_and_dropout_and_shared_heads(
     monkeypatch: pytest.MonkeyPatch, form: str, dropout: float, mask: Mask
 ) -> None:
@@ -103,7 +103,7 @@ def test_gradients_are_those_of_finite_differences_under_masks_and_dropout_and_s
     assert torch.autograd.gradcheck(attention, (q, k, v), fast_mode=True)
 
 
-@pytest.mark.usefixtures("blocks")
+@pytest.mark.usefixtures("sizes")
 def test_the_weights_that_are_dropped_are_the_same_ones_on_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dropout is linear in the values: their gradient is the transposed weights, dropped ones among them."""
     choose(monkeypatch, "lean")
@@ -213,7 +213,7 @@ def test_the_lean_form_makes_all_it_needs_on_the_device_of_its_queries(core: Cor
 @each_core
 @pytest.mark.parametrize("form", ["plain", "lean", "torch"])
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-@pytest.mark.usefixtures("blocks")
+@pytest.mark.usefixtures("sizes")
 def test_every_form_on_a_gpu_is_the_plain_one_on_the_cpu(core: Core, form: str, mask: Mask) -> None:
     for ours, plain in zip(on("cuda", form, core, mask), on("cpu", "plain", core, mask), strict=True):
         assert (ours.cpu() - plain).abs().max() < 1e-4 * plain.abs().max()

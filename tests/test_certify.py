@@ -29,8 +29,8 @@ from finetune.attention.multihead import Attention
 from finetune.attention.positions import Learned
 from finetune.attention.positions.t5_bias import T5Bias
 from finetune.attention.swap import MultiHead, Transplanted
+from finetune.certificate.pair import Check, Pair
 from finetune.certify import certify
-from finetune.pair import Check, Pair
 from finetune.session import session
 
 Attended = tuple[Tensor, Tensor | None]
@@ -472,7 +472,7 @@ def test_an_intervention_may_not_break_what_holds_for_any(
 def test_what_a_core_learned_and_lost_on_the_way_to_disk_is_caught(
     toy: Callable[[str], Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("finetune.service.load_learned", lambda *_: None)
+    monkeypatch.setattr("finetune.certificate.integration.load_learned", lambda *_: None)
     assert "saved and loaded" in failed(tried(toy("bert"), TalkingHeads()))
 
 

@@ -1,4 +1,4 @@
-"""Which weights are dropped, drawn at a small part of what torch's own draw costs on a CPU.
+"""Which weights are dropped, drawn at a part of what torch's own draw costs on a CPU (`make bench`).
 
 A weight is dropped by a 16-bit random number of its own, four of which come with each step of a 64-bit generator; its
 share is thereby exact to 1/65536. torch draws a double for each.

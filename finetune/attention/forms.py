@@ -16,21 +16,19 @@ from finetune.allocator import LARGEST
 from finetune.attention.masks import Mask
 
 Form = Literal["plain", "kept", "lean", "torch"]
-SHORT, LONG = 128, 1024  # keys: torch's float32 kernel has no equal above SHORT, with a causal mask above LONG
+SHORT, LONG = 128, 1024  # keys: between them leaving out what a causal mask hides pays
 HELD = 128 * 2**20  # weights of a layer: from here on they are not kept, so that no layer needs more than 256 MB
-NARROW = 32  # width of a head: torch's kernel is made for wider ones
 
 
 def fastest(q_BHTD: Tensor, k_BKSD: Tensor, mask: Mask, dropout: float) -> Form:
     """The form for queries and keys of this shape, format and device."""
-    heads, queries, width = q_BHTD.shape[1:]
-    shared, keys = k_BKSD.shape[1:3]
     if q_BHTD.device.type != "cpu":
         return "torch"  # its kernels are made for it
+    queries, keys = q_BHTD.shape[2], k_BKSD.shape[2]
+    learns = torch.is_grad_enabled() and (q_BHTD.requires_grad or k_BKSD.requires_grad)
     skips = keys > SHORT and mask.reach(slice(0, queries // 2), keys) != slice(0, keys)
-    short = keys <= SHORT and (width <= NARROW or shared < heads)
-    # of dropout torch's CPU kernel knows nothing
-    if q_BHTD.dtype == torch.float32 and not (dropout or short or (skips and keys <= LONG)):
+    # in float32 its kernel is beaten only on the way back; of dropout it knows nothing
+    if q_BHTD.dtype == torch.float32 and not dropout and not (learns and skips and keys <= LONG):
         return "torch"
     weights = q_BHTD.shape[:3].numel() * keys
     if weights >= HELD:

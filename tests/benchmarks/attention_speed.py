@@ -4,7 +4,7 @@
 
 Ours and its peers take turns in one process that keeps freed memory (finetune/allocator.py), as a run of ours does; a
 second process, with the allocator as it is found, takes turns with the first, and says what a peer takes there. A
-figure is the median of the rounds. Writes outputs/tables/attention_speed.json and .md.
+figure is the median of the rounds. Writes outputs/tables/attention_speed.json and .md; stopped, it goes on from there.
 
 B batch, H heads of queries, K heads of keys and values, T tokens, D head width.
 """
@@ -12,23 +12,22 @@ B batch, H heads of queries, K heads of keys and values, T tokens, D head width.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
-import platform
-import statistics
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import psutil
 import torch
+from ledger import Ledger, Record, apart, ms, product_seconds, ratio
 from tabulate import tabulate
 from torch import Tensor
 from tqdm import tqdm
@@ -39,13 +38,13 @@ from finetune import allocator, catalog
 from finetune.attention import cores
 from finetune.attention.cores import Core, fused
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
+from finetune.attention.dropout import stays
 from finetune.attention.forms import fastest
-from finetune.attention.masks import EVERYTHING, Causal, Mask, Padding, added
+from finetune.attention.masks import EVERYTHING, Causal, Mask, Padding, added, lowest
 from finetune.attention.swap import MultiHead
 from finetune.precision import cast
 from finetune.session import session
 
-TABLES = Path(__file__).parents[2] / "outputs" / "tables"
 SIZES = {"minilm-l6": (12, 12, 32), "smollm2-135m": (9, 3, 64), "dinov2-small": (6, 6, 64)}  # H, K, D
 LENGTHS = (65, 128, 257, 512, 2048)
 TOKENS = 4096  # of a batch
@@ -159,51 +158,63 @@ def worker(pipe: Connection, keeps: bool) -> None:
         pipe.send(taken)
 
 
+def measure(point: Point, pipes: dict[str, Connection], rounds: int) -> list[Record]:
+    """Ours, and each of its forms, beside a peer."""
+    taken: dict[tuple[str, str], list[float]] = {}
+    for part in (rounds // 2, rounds - rounds // 2):  # by turns
+        for how, pipe in pipes.items():
+            pipe.send((point, part))
+            for name, each in pipe.recv().items():
+                taken.setdefault((name, how), []).extend(each)
+    q, k, _, mask = point.inputs()
+    form = fastest(q, k, mask, 0.0)
+    short = point.dtype == "bfloat16" and point.backward and point.length <= 257
+    rows = [("ours", form, "sdpa", KEPT, 2.0 if short else 1.0), ("plain", "plain", "eager", KEPT, 1.0)]
+    if ("lean", KEPT) in taken and point.backward:
+        rows.append(("lean", "lean", "eager", FOUND, 2.0))
+    limit = point.products * product_seconds(point.dtype)
+    return [
+        {
+            "point": point.name,
+            "form": form,
+            "ours_ms": ms(taken[name, KEPT]),
+            "peer": peer if how == KEPT else f"{peer}, allocator {FOUND}",
+            "peer_ms": ms(taken[peer, how]),
+            **ratio(taken[name, KEPT], taken[peer, how], goal, same=form == "torch"),
+            "peer_as_found_ms": ms(taken[peer, FOUND]),
+            "limit_ms": ms([limit]),
+        }
+        for name, form, peer, how, goal in rows
+    ]
+
+
 def extra_memory(pipe: Connection, name: str, point: Point) -> None:
     """Resident bytes that a forward and backward pass needs beyond its inputs, in a process of its own."""
     inputs, attention = point.inputs(), contestants(point)[name]
     seconds(contestants(point)["sdpa"], *Point(point.model, 65, point.dtype, False, True).inputs())  # code is loaded
-    process, peak = psutil.Process(), multiprocessing.Value("q", 0)
+    process, stop, found = psutil.Process(), threading.Event(), []
     before = process.memory_info().rss
-    stop = multiprocessing.Event()
 
     def sample() -> None:
         while not stop.wait(0.001):
-            peak.value = max(peak.value, process.memory_info().rss)
-
-    import threading
+            found.append(process.memory_info().rss)
 
     sampler = threading.Thread(target=sample)
     sampler.start()
     seconds(attention, *inputs)
     stop.set()
     sampler.join()
-    pipe.send(peak.value - before)
+    pipe.send(max(found) - before)
 
 
-def apart(target: Callable[..., None], *arguments: Any) -> Any:
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=target, args=(there, *arguments))
-    process.start()
-    there.close()  # or a process that fails is waited for forever
-    found = here.recv()
-    process.join()
-    return found
-
-
-def product_rate(dtype: str) -> float:
-    """Operations a second of large matrix products at their fastest: the limit of everything that is made of them."""
-    a, b = (torch.randn(2048, 2048, dtype=getattr(torch, dtype)) for _ in range(2))
-    taken = []
-    for _ in range(40):
-        started = time.perf_counter()
-        a @ b
-        taken.append(time.perf_counter() - started)
-    return 2 * 2048**3 / min(taken)
+def memory(point: Point) -> list[Record]:
+    lean, eager_ = (apart(extra_memory, name, point) / 1e6 for name in ("lean", "eager"))
+    found = {"form": "lean", "ours_mb": round(lean), "peer": "eager", "peer_mb": round(eager_)}
+    return [{"point": f"{point.name}, extra memory", **found, **ratio([lean], [eager_], 5.0)}]
 
 
 def training_steps(pipe: Connection, name: str, dtype: str, rounds: int) -> None:
-    """Milliseconds of forward and backward passes of a packaged recipe's model: stock with sdpa, and swapped."""
+    """Forward and backward passes of a packaged recipe's model: stock with sdpa, and swapped."""
     recipe = catalog.load(name).of("full")
     recipe = replace(recipe, precision=dtype, split=replace(recipe.split, train_rows=320))
     torch.manual_seed(0)
@@ -224,131 +235,116 @@ def training_steps(pipe: Connection, name: str, dtype: str, rounds: int) -> None
             taken[form] += [time.perf_counter() - started] if turn else []
             model.zero_grad()
     shape = "×".join(map(str, next(iter(batch.inputs.values())).shape))
-    ms = {form: 1e3 * statistics.median(each) for form, each in taken.items()}
-    pipe.send((f"{name} full training step, {shape} {dtype}", ms))
+    pipe.send((f"{name} full training step, {shape} {dtype}", taken))
 
 
-def compare(point: Point, taken: dict[str, dict[str, list[float]]], rate: float) -> Iterator[dict[str, Any]]:
-    """Lines of the record: a point, ours, a peer."""
-    ms = {(name, how): 1e3 * statistics.median(each) for how, all_ in taken.items() for name, each in all_.items()}
-    q, k, _, mask = point.inputs()
-    short = point.dtype == "bfloat16" and point.backward and point.length <= 257
-    rows = [("ours", fastest(q, k, mask, 0.0), "sdpa", KEPT, 2.0 if short else 1.0)]
-    rows.append(("plain", "plain", "eager", KEPT, 1.0))
-    if ("lean", KEPT) in ms and point.backward:
-        rows.append(("lean", "lean", "eager", FOUND, 2.0))
-    for name, form, peer, how, goal in rows:
-        yield {
-            "point": point.name,
-            "form": form,
-            "ours_ms": round(ms[name, KEPT], 2),
-            "peer": peer if how == KEPT else f"{peer}, allocator {FOUND}",
-            "peer_ms": round(ms[peer, how], 2),
-            "peer_as_found_ms": round(ms[peer, FOUND], 2),
-            "ratio": round(ms[peer, how] / ms[name, KEPT], 2),
-            "goal": goal,
-            "limit_ms": round(1e3 * point.products / rate, 2),
-        }
+def steps(name: str, dtype: str, rounds: int) -> list[Record]:
+    point, taken = apart(training_steps, name, dtype, rounds)
+    found = {"form": "a swapped model", "ours_ms": ms(taken["ours"])}
+    found |= {"peer": "the stock model with sdpa", "peer_ms": ms(taken["sdpa"])}
+    return [{"point": point, **found, **ratio(taken["ours"], taken["sdpa"], 1.0)}]
+
+
+def parts(dtype: str, rounds: int) -> list[Record]:
+    """What attention is made of besides its products: why masks are added here, and dropout is drawn as it is."""
+    scores = torch.randn(32, 12, 128, 128, dtype=getattr(torch, dtype))
+    allowed = torch.arange(128)[None] < torch.linspace(77, 128, 32).long()[:, None]
+    allowed_B11S = allowed[:, None, None]
+    contests: dict[str, tuple[str, Callable[[], Tensor], str, Callable[[], Tensor]]] = {
+        "a padding mask": (
+            "added",
+            lambda: scores + added(allowed_B11S, scores.dtype),
+            "masked_fill",
+            lambda: scores.masked_fill(~allowed_B11S, lowest(scores.dtype)),
+        ),
+        "a draw for dropout": (
+            "16 bits each",
+            lambda: stays(scores, 0.1, (0,)),
+            "bernoulli_",
+            lambda: torch.empty_like(scores).bernoulli_(0.9),
+        ),
+    }
+    records = []
+    for what, (form, ours, peer, theirs) in contests.items():
+        taken: tuple[list[float], list[float]] = ([], [])
+        for turn in range(rounds + 1):
+            for each, function in zip(taken, (ours, theirs), strict=True):
+                started = time.perf_counter()
+                function()
+                each.extend([time.perf_counter() - started] if turn else [])
+        found = {"form": form, "ours_ms": ms(taken[0]), "peer": peer, "peer_ms": ms(taken[1])}
+        records.append({"point": f"{what}, 32×12×128×128 {dtype}", **found, **ratio(*taken, 1.0)})
+    return records
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7, help="of each point, in each process (default: 7)")
-    parser.add_argument("--only", default="", help="points whose name holds this text")
+    parser.add_argument("--only", default="", help="what holds this text in its name; the table is then only printed")
     given = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    pipes = {}
+    ledger = Ledger("attention_speed", given.rounds)
+    context, pipes = multiprocessing.get_context("spawn"), {}
     for how in (FOUND, KEPT):
-        here, there = context.Pipe()
+        pipes[how], there = context.Pipe()
         context.Process(target=worker, args=(there, how == KEPT), daemon=True).start()
         there.close()
-        pipes[how] = here
-    rates = {dtype: product_rate(dtype) for dtype in ("bfloat16", "float32")}
-    records: list[dict[str, Any]] = []
-    for point in tqdm([each for each in points() if given.only in each.name], unit="point"):
-        taken: dict[str, dict[str, list[float]]] = {how: {} for how in pipes}
-        for rounds in (given.rounds // 2, given.rounds - given.rounds // 2):  # by turns
-            for how, pipe in pipes.items():
-                pipe.send((point, rounds))
-                for name, each in pipe.recv().items():
-                    taken[how].setdefault(name, []).extend(each)
-        records += compare(point, taken, rates[point.dtype])
-    for pipe in pipes.values():
-        pipe.send(None)
+    work: dict[str, Callable[[], list[Record]]] = {}
+    for point in points():
+        work[point.name] = partial(measure, point, pipes, given.rounds)
+    for dtype in ("bfloat16", "float32"):
+        work[f"parts {dtype}"] = partial(parts, dtype, given.rounds)
     for model in SIZES:
         point = Point(model, max(LENGTHS), "bfloat16", False, True)
-        if given.only in point.name:
-            lean, stock = (apart(extra_memory, name, point) / 1e6 for name in ("lean", "eager"))
-            records.append(
-                {
-                    "point": f"{point.name}, extra memory in MB",
-                    "form": "lean",
-                    "ours_ms": None,
-                    "ours_mb": round(lean),
-                    "peer": "eager",
-                    "peer_ms": None,
-                    "peer_mb": round(stock),
-                    "ratio": round(stock / lean, 2),
-                    "goal": 5.0,
-                }
-            )
+        work[f"{point.name} memory"] = partial(memory, point)
     for name in ("bert_r8", "gpt_reviews", "vit_mnist"):
         for dtype in ("bfloat16", "float32"):
-            if given.only in f"{name} training":
-                what, ms = apart(training_steps, name, dtype, given.rounds)
-                records.append(
-                    {
-                        "point": what,
-                        "form": "a swapped model",
-                        "ours_ms": round(ms["ours"], 1),
-                        "peer": "the stock model with sdpa",
-                        "peer_ms": round(ms["sdpa"], 1),
-                        "ratio": round(ms["sdpa"] / ms["ours"], 2),
-                        "goal": 1.0,
-                    }
-                )
-    where = {
-        "processor": _processor(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "rounds": given.rounds,
-        "product_rate_gflops": {dtype: round(rate / 1e9) for dtype, rate in rates.items()},
-    }
+            work[f"{name} {dtype} step"] = partial(steps, name, dtype, given.rounds)
+    asked = {what: how for what, how in work.items() if given.only in what}
+    for what, how in tqdm(asked.items(), unit="point"):
+        ledger.measure(what, how)
+    for pipe in pipes.values():
+        pipe.send(None)
+    records = [record for what in asked for record in ledger.entries[what]]
+    page = markdown(records, ledger.conditions)
     if not given.only:
-        (TABLES / "attention_speed.json").write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n")
-        (TABLES / "attention_speed.md").write_text(markdown(records, where))
-    print(markdown(records, where))
+        ledger.publish(records, page)
+    print(page)
 
 
-def markdown(records: list[dict[str, Any]], where: dict[str, Any]) -> str:
-    reached = sum(record["ratio"] >= record["goal"] for record in records)
-    about = ", ".join(f"{name} {value}" for name, value in where.items())
-    header = ("point", "ours", "ours ms", "peer", "peer ms", "as found ms", "ratio", "goal", "limit ms")
-    rows = [
-        (
-            record["point"],
-            record["form"],
-            record["ours_ms"] or f"{record['ours_mb']} MB",
-            record["peer"],
-            record["peer_ms"] or f"{record['peer_mb']} MB",
-            record.get("peer_as_found_ms", "–"),
-            f"{record['ratio']:.2f}",
-            record["goal"],
-            record.get("limit_ms", "–"),
+def markdown(records: list[Record], conditions: dict[str, Any]) -> str:
+    found = Counter(record["verdict"] for record in records)
+    about = ", ".join(f"{name} {value}" for name, value in conditions.items())
+    header = ("point", "ours", "ours", "peer", "peer", "as found", "ratio", "95 %", "goal", "verdict", "limit")
+    rows = []
+    for record in records:
+        unit = "mb" if "ours_mb" in record else "ms"
+        alone = record["low"] == record["high"]
+        rows.append(
+            (
+                record["point"],
+                record["form"],
+                amount(record, f"ours_{unit}"),
+                record["peer"],
+                amount(record, f"peer_{unit}"),
+                amount(record, "peer_as_found_ms"),
+                f"{record['ratio']:.2f}",
+                "–" if alone else f"{record['low']:.2f} to {record['high']:.2f}",
+                record["goal"],
+                record["verdict"],
+                amount(record, "limit_ms"),
+            )
         )
-        for record in records
-    ]
     return (
-        f"# Attention beside its peers\n\nMade by `make bench`: {about}. Medians. Where ours is "
-        f"`torch` it is torch's own kernel, and the ratio says how much a ratio of equals varies. {reached} of "
-        f"{len(records)} goals are reached.\n\n"
-        f"{tabulate(rows, header, tablefmt='github')}\n"
+        f"# Attention beside its peers\n\nMade by `make bench`: {about}. Medians; *as found* is the peer without our "
+        "allocator's settings, *limit* what the products alone take at the rate of the largest. Of "
+        f"{len(records)} goals {found['reached']} are reached, {found['tied']} lie within the interval of the rounds, "
+        f"{found['missed']} are missed, and {found['same']} times ours is torch's own kernel, the same as its peer.\n\n"
+        f"{tabulate(rows, header, tablefmt='github', disable_numparse=True)}\n"
     )
 
 
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+def amount(record: Record, name: str) -> str:
+    return f"{record[name]:g} {'MB' if name.endswith('mb') else 'ms'}" if name in record else "–"
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from finetune.anatomy import backbone, blocks
 from finetune.attention.maps import attention_maps
 from finetune.attention.masks import Mask
 from finetune.attention.swap import load_learned, save_learned, swap, transplants
+from finetune.certificate.pair import FLOAT32, Check, Pair, greatest, twin, watched, whole_error, within, written
 from finetune.checkpoint import load_model, quiet
 from finetune.methods.lora import LoRA
-from finetune.pair import FLOAT32, Check, Pair, greatest, twin, watched, whole_error, within, written
 
 WORDS = 5  # to be generated
 

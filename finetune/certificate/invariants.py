@@ -1,4 +1,4 @@
-"""How any core must conduct itself, be it the checkpoint's own or an intervention: tried on random numbers in float64.
+"""What holds for any core, be it the checkpoint's own or an intervention: tried on random numbers in float64.
 
 B batch, H heads of queries, T queries, S keys, D head width.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from finetune.attention.masks import EVERYTHING, Causal, Mask, Padding
-from finetune.pair import Check, Pair, greatest, worst, written
+from finetune.certificate.pair import Check, Pair, greatest, worst, written
 
 SHARE = 0.25  # of the weights, to be dropped
 SLOPE = 1e-5  # of the steepest: how far a gradient may be from a slope that was tried

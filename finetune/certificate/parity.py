@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from finetune.attention.masks import EVERYTHING, Causal, Padding
 from finetune.attention.mistakes import Case, diagnose
-from finetune.pair import FLOAT32, Check, Pair, Said, greatest, twin, whole_error, within, worst
+from finetune.certificate.pair import FLOAT32, Check, Pair, Said, greatest, twin, whole_error, within, worst
 
 GRADIENT = 1e-3  # of a parameter's gradient; of its norm
 WHOLE, EACH = 1.5, 3.0  # how many times as much as the checkpoint's own all gradients, and one, may lose by rounding
