@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from finetune import Result
+from finetune.report.recovery import recovery
 from finetune.report.tables import table
 
 ROOT = Path(__file__).parents[1]
@@ -87,6 +88,16 @@ def test_the_table_is_the_committed_one_and_is_made_of_the_committed_records() -
     records = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert table(map(Result.from_json, records)).markdown() == shown[2]
     assert len(records) >= 18
+
+
+def test_the_rows_of_another_table_are_committed_ones_and_are_made_of_the_committed_records() -> None:
+    shown = re.search(r"<!-- rows of: (\S+) -->\n(.*?)\n<!-- /rows -->", README, flags=re.DOTALL)
+    assert shown is not None
+    path = ROOT / shown[1]
+    whole = path.read_text(encoding="utf-8").strip()
+    assert set(shown[2].splitlines()) < set(whole.splitlines())
+    records = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert recovery(list(map(Result.from_json, records))).markdown() == whole
 
 
 def test_the_pictures_are_committed_ones_that_a_command_here_makes() -> None:

@@ -57,6 +57,14 @@ def test_what_is_bought_back_is_the_best_method_s_share_of_what_the_swap_cost(
     assert found["stock"]["bought back %"] == "–"
 
 
+def test_a_swap_whose_cost_lies_within_the_intervals_is_not_said_to_have_one(
+    records: dict[tuple[str, str], Result],
+) -> None:
+    untrained = replace(records["uniform", "stock_head"], scores={"accuracy": Estimate(0.91, 0.90, 0.935, 30)})
+    records["uniform", "stock_head"] = untrained  # stock comes to 0.95, from 0.93
+    assert rows(records)["uniform"]["bought back %"] == "–"
+
+
 def test_only_what_trains_the_backbone_has_a_cost_per_update(records: dict[tuple[str, str], Result]) -> None:
     found = rows(records)["uniform"]
     assert found["full ms/update"] == "200"

@@ -89,8 +89,11 @@ class _Lean(torch.autograd.Function):
         common_BHT1 = (gradients[0] * context_BHTD).sum(-1, keepdim=True)
         o_BHTD = gradients[0] / (1 - plan.dropout) if plan.dropout else gradients[0]
         dq_BHTD = _merging(q_BHTD, q_BHTD.shape[3]).zero_()
-        # what many blocks add up would lose digits in bfloat16
-        dk_BKSD, dv_BKSD = (torch.zeros_like(each, dtype=_exact(each)) for each in (k_BKSD, v_BKSD))
+        # what many blocks add up would lose digits in bfloat16; a key that is in one block needs no such care
+        many = len(plan.rows) > 1
+        dk_BKSD, dv_BKSD = (
+            torch.zeros_like(each, dtype=_exact(each) if many else each.dtype) for each in (k_BKSD, v_BKSD)
+        )
         for block in plan.blocks():
             q_nmD, o_nmD, common_nm1 = (block.queries(each) for each in (q_BHTD, o_BHTD, common_BHT1))
             for piece in block.pieces():

@@ -12,7 +12,7 @@ from finetune.report.groups import Failed, Group, differences, groups
 from finetune.report.notes import notes
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
-from finetune.stats import spread
+from finetune.stats import Estimate, spread
 
 UNTRAINED = "stock_head"
 NAMES = {UNTRAINED: "no training"}
@@ -22,7 +22,7 @@ def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     """Scores of every method with every attention, how far untrained predictions moved, and the cost of an update.
 
     "bought back" is the share of what the swap costs without training that the best method wins again: 100 % is the
-    best score with the checkpoint's own attention.
+    best score with the checkpoint's own attention. A swap whose cost lies within the intervals has none.
 
     Raises:
         InputError: two groups of runs would share a cell.
@@ -70,34 +70,41 @@ def _moved(group: Group | None) -> str:
 
 def _cell(group: Group | None) -> str:
     """Mean over seeds of the headline score, with the interval over test rows."""
-    runs = _sound(group)
     if group is None or not group.results:
         return MISSING
-    if len(runs) < len(group.results):
+    if len(_sound(group)) < len(group.results):
         return "diverged"
-    estimates = [run.scores[run.headline] for run in runs]
-    mean = spread([100 * each.value for each in estimates]).mean
-    if any(each.low is None or each.high is None for each in estimates):
-        return f"{mean:.1f}"
-    low, high = (sum(100 * (getattr(each, end) or 0) for each in estimates) / len(runs) for end in ("low", "high"))
-    return f"{mean:.1f} ({low:.1f} to {high:.1f})"
+    found = _score(group)
+    assert found is not None
+    if found.low is None or found.high is None:
+        return f"{100 * found.value:.1f}"
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 def _bought_back(own: dict[str, Group], stock: dict[str, Group]) -> str:
-    untrained, best, whole = _value(own.get(UNTRAINED)), _best(own), _best(stock)
-    if untrained is None or best is None or whole is None or whole <= untrained or own == stock:
+    untrained, best, whole = _score(own.get(UNTRAINED)), _best(own), _best(stock)
+    if untrained is None or best is None or whole is None or own == stock:
         return MISSING
-    return f"{100 * (best - untrained) / (whole - untrained):.0f}"
+    if untrained.high is None or whole.low is None or whole.low <= untrained.high:
+        return MISSING  # what is within the noise of the test rows has no shares
+    return f"{100 * (best.value - untrained.value) / (whole.value - untrained.value):.0f}"
 
 
-def _best(groups: dict[str, Group]) -> float | None:
-    found = [value for method, group in groups.items() if method != UNTRAINED and (value := _value(group)) is not None]
-    return max(found, default=None)
+def _best(groups: dict[str, Group]) -> Estimate | None:
+    found = [score for method, group in groups.items() if method != UNTRAINED and (score := _score(group)) is not None]
+    return max(found, key=lambda score: score.value, default=None)
 
 
-def _value(group: Group | None) -> float | None:
-    found = [run.scores[run.headline].value for run in _sound(group)]
-    return sum(found) / len(found) if found else None
+def _score(group: Group | None) -> Estimate | None:
+    """The headline score, its value and the ends of its interval means over seeds."""
+    found = [run.scores[run.headline] for run in _sound(group)]
+    if not found:
+        return None
+    value = spread([each.value for each in found]).mean
+    low, high = ([getattr(each, end) for each in found] for end in ("low", "high"))
+    if None in low or None in high:
+        return Estimate(value=value, low=None, high=None, n=found[0].n)
+    return Estimate(value=value, low=spread(low).mean, high=spread(high).mean, n=found[0].n)
 
 
 def _update(group: Group | None) -> float | None:
