@@ -152,8 +152,8 @@ class Plan:
         return scores_nmc, added_ehrc
 
     def _square(self, block: Block, x_nmc: Tensor) -> Tensor:
-        height, columns = block.rows.stop - block.rows.start, block.columns.stop - block.columns.start
-        return x_nmc.view(block.examples.stop - block.examples.start, -1, height, columns)
+        examples, heads, rows = (each.stop - each.start for each in block.own)
+        return x_nmc.view(examples, heads, rows, -1) if x_nmc.numel() else x_nmc.new_empty(examples, heads, rows, 0)
 
 
 def _cut(allowed: Tensor | bool, block: Block, device: torch.device) -> Tensor:
