@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import traceback
 from collections.abc import Callable, Iterator
 
 import torch
@@ -43,7 +45,11 @@ def _tried(check: Callable[[Pair], Check], pair: Pair) -> Check:
     except InputError:
         raise
     except Exception as error:  # the core is anybody's: what it raises is what was found out about it
-        return Check(check.__name__, False, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == inspect.getfile(type(pair.core))]
+        last = (own or frames)[-1]
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return Check(check.__name__.replace("_", " "), False, f"{said} ({last.filename}, line {last.lineno})")
 
 
 def checks_of(pair: Pair) -> Iterator[Callable[[Pair], Check]]:

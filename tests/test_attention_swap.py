@@ -111,6 +111,15 @@ def test_a_stock_attention_left_in_a_swapped_model_says_so() -> None:
         model(input_ids=torch.ones(1, 4, dtype=torch.long))
 
 
+def test_a_core_of_ones_own_is_called_by_its_class() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Sharp(ScaledDotProduct):
+        power: float = 2.0
+
+    assert MultiHead(core=Sharp()).name == "Sharp"
+    assert MultiHead(core=SlidingWindow()).name == "sliding_window"
+
+
 def test_a_model_is_swapped_once() -> None:
     model = swap(body("bert"), MultiHead())  # pyright: ignore
     with pytest.raises(InputError, match="swapped already"):

@@ -458,7 +458,7 @@ class AnotherMap(Linear):
         (Blind(), "mask", "queries see nothing"),
         (DetachedHeads(), "gradients are slopes", " 0 for a slope of "),
         (Untaught(), "what the core learns", "0 of 4 tensors get a gradient"),
-        (Raising(), "slopes", "TypeError: no such format"),
+        (Raising(), "slopes", "TypeError: no such format (" + __file__ + ", line 439)"),
         (AnotherMap(), "attention maps", "off by"),
     ],
     ids=lambda given: type(given).__name__ if isinstance(given, Core) else given,

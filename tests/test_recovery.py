@@ -60,8 +60,8 @@ def test_what_is_bought_back_is_the_best_method_s_share_of_what_the_swap_cost(
 def test_a_swap_whose_cost_lies_within_the_intervals_is_not_said_to_have_one(
     records: dict[tuple[str, str], Result],
 ) -> None:
-    untrained = replace(records["uniform", "stock_head"], scores={"accuracy": Estimate(0.91, 0.90, 0.935, 30)})
-    records["uniform", "stock_head"] = untrained  # stock comes to 0.95, from 0.93
+    untrained = replace(records["uniform", "stock_head"], scores={"accuracy": Estimate(0.86, 0.84, 0.89, 30)})
+    records["uniform", "stock_head"] = untrained  # stock has 0.90, from 0.88, and comes to 0.95 when trained
     assert rows(records)["uniform"]["bought back %"] == "–"
 
 

@@ -133,6 +133,7 @@ def test_a_seed_that_failed_adds_no_row_and_is_told_below(result: Result) -> Non
 def test_what_flatters_and_what_was_cut_is_told_once_however_many_rows_it_is_true_of(result: Result) -> None:
     known = replace(
         result,
+        updates=100,
         test_rows_in_train=12,
         truncated={"train": 30, "validation": 0, "test": 7},
         recipe={**result.recipe, "task": {"type": "Classification", "max_length": 128}},
@@ -149,12 +150,20 @@ def test_what_flatters_and_what_was_cut_is_told_once_however_many_rows_it_is_tru
 
 
 def test_one_seed_is_told_to_have_no_spread_and_named_where_others_have_more(result: Result) -> None:
-    lora = with_settings(result)
-    plain = replace(result, test_rows_in_train=0)
+    lora = replace(with_settings(result), updates=100)
+    plain = replace(result, test_rows_in_train=0, updates=100)
     two = [with_seed(plain, 0, 0.8), with_seed(plain, 1, 0.9)]
     assert table([plain]).notes == ("one seed: no spread",)
     assert table(two).notes == ()
     assert table([*two, replace(lora, test_rows_in_train=0)]).notes == ("one seed, so no spread: toy_bert lora",)
+
+
+def test_a_backbone_that_hardly_moved_is_told_with_its_updates_and_a_head_on_features_is_not(result: Result) -> None:
+    short = replace(result, test_rows_in_train=0, updates=6)
+    told = "few updates, which is no verdict on a method: toy_bert full 6; a smaller budget.batch_size or more"
+    assert table([short]).notes[0].startswith(told)
+    head = replace(short, seconds={**short.seconds, "features": 2.0})
+    assert table([head]).notes == ("one seed: no spread",)
 
 
 def test_a_diverged_run_is_told_with_its_seed(result: Result) -> None:

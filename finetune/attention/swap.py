@@ -46,8 +46,11 @@ class MultiHead(Part):
 
     @property
     def name(self) -> str:
-        """On the command line and in tables: `multihead`, or the file its core is written in."""
-        return "multihead" if self == MultiHead() else type(self.core).__module__.rpartition(".")[2]
+        """On the command line and in tables: `multihead`, the file its core is written in, or a class of yours."""
+        if self == MultiHead():
+            return "multihead"
+        package, _, file = type(self.core).__module__.rpartition(".")
+        return file if package == cores.__name__ else type(self.core).__name__
 
 
 def names() -> list[str]:

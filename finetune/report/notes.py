@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from finetune.report.groups import Group
 from finetune.result import Result
 
+FEW = 30  # updates of a backbone
+
 
 def notes(groups: Sequence[Group]) -> tuple[str, ...]:
     """A line for each thing to know, said once, however many rows it is true of."""
     results = [result for group in groups for result in group.results]
-    lines = [*_repeated(results), *_cut(results), *_lost(groups), *_single(groups)]
+    lines = [*_repeated(results), *_cut(results), *_short(groups), *_lost(groups), *_single(groups)]
     return tuple(dict.fromkeys(lines))
 
 
@@ -28,6 +30,22 @@ def _cut(results: Sequence[Result]) -> Iterator[str]:
             longest = result.recipe["task"].get("max_length")
             length = f"{longest} tokens" if longest else "the longest the model reads"
             yield f"{result.recipe['name']}: {count} of {sum(result.rows.values())} texts cut to {length}"
+
+
+def _short(groups: Sequence[Group]) -> Iterator[str]:
+    """Rows of backbones that hardly had the time to move: beside them a head alone looks better than it is."""
+    short = {
+        group.label: result.updates
+        for group in groups
+        for result in group.results
+        if 0 < result.updates < FEW and not result.seconds["features"]
+    }
+    if short:
+        rows = ", ".join(f"{label} {updates}" for label, updates in short.items())
+        yield (
+            f"few updates, which is no verdict on a method: {rows}; a smaller budget.batch_size or more budget.epochs "
+            "makes more of the same rows"
+        )
 
 
 def _lost(groups: Sequence[Group]) -> Iterator[str]:

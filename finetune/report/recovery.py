@@ -21,8 +21,8 @@ NAMES = {UNTRAINED: "no training"}
 def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     """Scores of every method with every attention, how far untrained predictions moved, and the cost of an update.
 
-    "bought back" is the share of what the swap costs without training that the best method wins again: 100 % is the
-    best score with the checkpoint's own attention. A swap whose cost lies within the intervals has none.
+    "bought back" is how far the best method leads from what the swap has left without training to the best score with
+    the checkpoint's own attention, which is 100 %. A swap whose loss lies within the intervals has none.
 
     Raises:
         InputError: two groups of runs would share a cell.
@@ -82,12 +82,13 @@ def _cell(group: Group | None) -> str:
 
 
 def _bought_back(own: dict[str, Group], stock: dict[str, Group]) -> str:
-    untrained, best, whole = _score(own.get(UNTRAINED)), _best(own), _best(stock)
-    if untrained is None or best is None or whole is None or own == stock:
+    left, before = _score(own.get(UNTRAINED)), _score(stock.get(UNTRAINED))
+    best, whole = _best(own), _best(stock)
+    if left is None or before is None or best is None or whole is None:
         return MISSING
-    if untrained.high is None or whole.low is None or whole.low <= untrained.high:
-        return MISSING  # what is within the noise of the test rows has no shares
-    return f"{100 * (best.value - untrained.value) / (whole.value - untrained.value):.0f}"
+    if left.high is None or before.low is None or before.low <= left.high:
+        return MISSING  # what is lost is within the noise of the test rows, and has no shares
+    return f"{100 * (best.value - left.value) / (whole.value - left.value):.0f}"
 
 
 def _best(groups: dict[str, Group]) -> Estimate | None:
