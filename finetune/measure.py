@@ -80,7 +80,7 @@ def environment(accelerator: Accelerator) -> dict[str, Any]:
     return {
         "versions": {package: version(package) for package in PACKAGES} | {"python": platform.python_version()},
         "git_commit": _git_commit(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(device),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({processor()})",
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
@@ -88,9 +88,10 @@ def environment(accelerator: Accelerator) -> dict[str, Any]:
     }
 
 
-def _processor(device: torch.device) -> str:
+def processor() -> str:
+    """The model of this machine's processor; where the system does not say, its architecture."""
     named = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    return f"{device.type} ({named[0]})" if named and device.type == "cpu" else device.type
+    return named[0] if named else platform.machine()
 
 
 def _lines(path: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import torch
 
+from finetune import measure
 from finetune.hashing import content_key, file_sha256
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ class Ledger:
         code = sorted((ROOT / "finetune").rglob("*.py")) + sorted((ROOT / "tests" / "benchmarks").glob("*.py"))
         self.name = name
         self.conditions = {
-            "processor": processor(),
+            "processor": measure.processor(),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "rounds": rounds,
@@ -49,9 +49,6 @@ class Ledger:
             self.path.parent.mkdir(exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([what, self.entries[what]], ensure_ascii=False) + "\n")
-
-    def records(self) -> list[Record]:
-        return [record for records in self.entries.values() for record in records]
 
     def publish(self, records: list[Record], page: str) -> None:
         """Put the whole benchmark where it is committed, and forget how it was come by."""
@@ -115,8 +112,3 @@ def apart(target: Callable[..., None], *arguments: Any) -> Any:
     found = here.recv()
     process.join()
     return found
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
