@@ -5,7 +5,7 @@ Nothing here knows of processes until `share`: one process or eight walk through
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 
 import numpy as np
 
@@ -46,7 +46,21 @@ def share(batch: np.ndarray, rank: int, world: int) -> np.ndarray:
     return batch[rank::world]
 
 
-def micro(batch: np.ndarray, size: int | None) -> Iterator[np.ndarray]:
-    """A process' part of a batch in pieces of at most `size` examples; their gradients are summed."""
-    for start in range(0, len(batch), size or max(1, len(batch))):
-        yield batch[start : start + (size or len(batch))]
+def micro(
+    batch: np.ndarray, rank: int, world: int, positions: np.ndarray, tokens: int | None, size: int | None
+) -> list[np.ndarray]:
+    """The part of a global batch that a process computes, longest examples first, in pieces whose gradients are summed.
+
+    Every process has as many pieces as every other, or one would wait for another's gradients for ever; some of them
+    may be empty.
+
+    Args:
+        positions: of every example, how many a forward pass computes for it.
+        tokens: about how many padded ones a piece may have (at least one example); None: any number.
+        size: how many examples a piece may have; None: any number.
+    """
+    order = batch[np.argsort(-positions[batch], kind="stable")]
+    most = math.ceil(len(order) / world)
+    padded = most * int(positions[order[0]])
+    pieces = max(1, round(padded / tokens) if tokens else 1, math.ceil(most / size) if size else 1)
+    return np.array_split(share(order, rank, world), min(pieces, most))

@@ -53,6 +53,11 @@ class Examples(ABC):
         return int(self.lengths.sum())
 
     @property
+    def positions(self) -> np.ndarray:
+        """How many positions a forward pass computes for each example."""
+        return self.lengths
+
+    @property
     def truncated(self) -> int:
         return len(self.cut)
 
@@ -112,6 +117,10 @@ class Features(Examples):
         self.ids, self.targets, self.lengths = source.ids, source.targets, source.lengths
         self.cut, self.key = source.cut, source.key
         self.features_NE = features_NE
+
+    @property
+    def positions(self) -> np.ndarray:
+        return np.ones(len(self), dtype=np.int64)  # whatever the backbone saw, a head reads one vector
 
     def batch(self, indices: np.ndarray) -> Batch:
         rows = torch.from_numpy(indices)

@@ -6,7 +6,7 @@ not. So the model computes in bfloat16 and the optimizer keeps a float32 copy ("
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -14,6 +14,7 @@ from torch import nn
 
 from finetune.errors import InputError
 
+PORTION = 2**20  # numbers that the optimizer works on together
 Format = Literal["auto", "float32", "bfloat16"]
 
 
@@ -57,63 +58,104 @@ def tokens_per_pass(device: torch.device) -> int:
     return 4096 if device.type == "cpu" else 65536
 
 
-def attention_kernel(device: torch.device, dtype: torch.dtype) -> str:
-    """transformers' name of the faster attention for a device and format."""
-    # at these lengths torch's fused kernel is several times slower in bfloat16 on a CPU than the formula written out
-    return "eager" if device.type == "cpu" and dtype == torch.bfloat16 else "sdpa"
+def tokens_per_piece(device: torch.device) -> int | None:
+    """About how many tokens go forward and back together; None: as many as there are in a batch.
+
+    On a CPU what a layer leaves for the next then stays in its caches, and what is kept for the way back stays small.
+    """
+    return 1536 if device.type == "cpu" else None
 
 
 class Masters:
     """An optimizer over float32 copies of a model's trained tensors; each step writes them back in the model's format.
 
     Where the model is float32 already, the copies are the model's own tensors and nothing is stored twice.
+
+    A step goes from one portion of the tensors to the next: gradient, master, both moments and the rounded copy of a
+    portion are in the processor's cache together, and only a portion's gradients are ever there in float32.
     """
 
     def __init__(
         self, groups: list[dict[str, Any]], build: Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
     ) -> None:
-        self.trained: list[nn.Parameter] = [parameter for group in groups for parameter in group["params"]]
-        masters = {id(parameter): _master(parameter) for parameter in self.trained}
-        self.masters = [masters[id(parameter)] for parameter in self.trained]
-        self._copies = [pair for pair in zip(self.trained, self.masters, strict=True) if pair[0] is not pair[1]]
-        self.optimizer = build([{**group, "params": [masters[id(p)] for p in group["params"]]} for group in groups])
+        self._portions = [_Portion(each, build) for group in groups for each in _portions(group)]
+        self._pairs = [pair for portion in self._portions for pair in portion.pairs]
+
+    @property
+    def masters(self) -> list[nn.Parameter]:
+        return [master for _, master in self._pairs]
 
     @property
     def rounded(self) -> bool:
         """Whether the model computes in a coarser format than its masters."""
-        return bool(self._copies)
+        return any(parameter is not master for parameter, master in self._pairs)
 
     def collect(self) -> None:
         """Add the model's gradients to the masters': a sum of many parts would lose its small ones in bfloat16."""
-        for parameter, master in self._copies:
-            if parameter.grad is not None:
+        for parameter, master in self._pairs:
+            if parameter is not master and parameter.grad is not None:
                 exact = parameter.grad.to(master.dtype)
                 master.grad = exact if master.grad is None else master.grad.add_(exact)
                 parameter.grad = None
 
     def step(self, clip_norm: float, factor: float) -> torch.Tensor:
         """One update at `factor` of the learning rate; returns the gradient's norm before clipping."""
-        self.collect()
-        norm = nn.utils.clip_grad_norm_(self.masters, clip_norm, foreach=True)
-        for group in self.optimizer.param_groups:
-            group.setdefault("peak", group["lr"])
-            group["lr"] = group["peak"] * factor
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.write_back()
+        if any(master.grad is not None for parameter, master in self._pairs if parameter is not master):
+            self.collect()  # of the last piece
+        gradients = [parameter.grad if master.grad is None else master.grad for parameter, master in self._pairs]
+        norms = [torch.linalg.vector_norm(each, dtype=torch.float32) for each in gradients if each is not None]
+        norm = torch.linalg.vector_norm(torch.stack(norms))
+        divisor = (norm / clip_norm).clamp(min=1.0)
+        for portion in self._portions:
+            portion.step(divisor, factor)
         return norm
 
     def unrounded(self) -> None:
         """Put the masters themselves into the model: what is saved is what was trained, not its rounded copy."""
-        for parameter, master in self._copies:
+        for parameter, master in self._pairs:
             parameter.data = master.data
+
+    def write_back(self) -> None:
+        """Make the model's tensors the rounded copies of the masters."""
+        for portion in self._portions:
+            portion.write_back()
+
+
+class _Portion:
+    """Some trained tensors, their masters, and an optimizer of their own."""
+
+    def __init__(self, group: dict[str, Any], build: Callable[[list[dict[str, Any]]], torch.optim.Optimizer]) -> None:
+        self.pairs = [(parameter, _master(parameter)) for parameter in group["params"]]
+        self.optimizer = build([{**group, "params": [master for _, master in self.pairs]}])
+        self.peaks = [each["lr"] for each in self.optimizer.param_groups]
+
+    def step(self, divisor: torch.Tensor, factor: float) -> None:
+        for parameter, master in self.pairs:
+            if parameter is not master and parameter.grad is not None:
+                master.grad, parameter.grad = parameter.grad.to(master.dtype), None
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        self.optimizer.grad_scale = divisor  # the fused step divides by it as it goes  # pyright: ignore
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.write_back()
 
     @torch.no_grad()
     def write_back(self) -> None:
-        """Make the model's tensors the rounded copies of the masters."""
-        if self._copies:
-            # one call for all tensors: an optimizer's own way of writing
-            torch._foreach_copy_([p.data for p, _ in self._copies], [m.data for _, m in self._copies])  # pyright: ignore
+        for parameter, master in self.pairs:
+            if parameter is not master:
+                parameter.copy_(master)
+
+
+def _portions(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A group of parameters cut into groups of at most `PORTION` numbers, but for tensors that have more."""
+    found: list[nn.Parameter] = []
+    for parameter in group["params"]:
+        if found and sum(each.numel() for each in found) + parameter.numel() > PORTION:
+            yield {**group, "params": found}
+            found = []
+        found.append(parameter)
+    yield {**group, "params": found}
 
 
 def _master(parameter: nn.Parameter) -> nn.Parameter:

@@ -13,7 +13,8 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from finetune import allocator, precision
+from finetune import allocator, dropout, precision
+from finetune.attention import interface
 from finetune.attention.swap import load_learned, swap
 from finetune.cache import features_dir
 from finetune.checkpoint import Checkpoint, Weights
@@ -59,6 +60,8 @@ class Setup:
         if self.recipe.attention is not None:
             swap(model, self.recipe.attention)
             load_learned(model, weights.folder)
+        if self.accelerator.device.type == "cpu":
+            dropout.replace(model)
         return model, head
 
     def pretrained(self, labels: tuple[str, ...]) -> Pretrained:
@@ -152,7 +155,7 @@ def setup(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None
         progress=progress,
         weights=shelf.weights[recipe.checkpoint],
         dtype=dtype,
-        kernel=precision.attention_kernel(accelerator.device, dtype),
+        kernel=interface.kernel(accelerator.device),
     )
 
 

@@ -18,7 +18,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from finetune import batches
+from finetune import batches, precision
 from finetune.encode import Batch, Examples
 from finetune.optim import AdamW, Budget
 from finetune.precision import Masters
@@ -67,6 +67,7 @@ def fit(
     wrapped = accelerator.prepare_model(module) if accelerator.num_processes > 1 else module
     masters = Masters(optim.groups(module), optim.build)  # after every process got the first one's weights
     dtype = next(module.parameters()).dtype
+    together = precision.tokens_per_piece(accelerator.device)
     rank, world = accelerator.process_index, accelerator.num_processes
     per_epoch = math.ceil(len(train) / budget.batch_size)
     steps = budget.epochs * per_epoch
@@ -83,19 +84,19 @@ def fit(
         started = time.perf_counter()
         for whole in batches.epoch(train.lengths, budget.batch_size, seed, epoch):
             terms = int(units[whole].sum())
-            mine = batches.share(whole, rank, world)
-            # a process left without examples still takes part in the sum of gradients: one example, weight zero
-            weight = world / terms if len(mine) else 0.0
-            pieces = list(batches.micro(mine if len(mine) else whole[:1], budget.micro_batch))
+            pieces = batches.micro(whole, rank, world, train.positions, together, budget.micro_batch)
             total = torch.zeros((), device=accelerator.device)
             for number, indices in enumerate(pieces, 1):
-                batch = train.batch(indices).to(accelerator.device, dtype)
+                # a process left without examples still takes part in the sum of gradients: one example, weight zero
+                weight = world / terms if len(indices) else 0.0
+                batch = train.batch(indices if len(indices) else whole[:1]).to(accelerator.device, dtype)
                 # processes add up their gradients once an update, unless each part must go to the masters
                 waits = number < len(pieces) and not masters.rounded
                 with accelerator.no_sync(wrapped) if waits else nullcontext():
                     part_loss = loss(wrapped(**batch.inputs).logits, batch) * weight
                     part_loss.backward()
-                masters.collect()
+                if number < len(pieces):
+                    masters.collect()
                 total += part_loss.detach()
             factor = optim.factor(step, steps)
             norm = masters.step(optim.clip_norm, factor)

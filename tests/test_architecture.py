@@ -12,7 +12,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # a module imports only from rows above its own
 LAYERS = [
-    {"errors", "hashing", "stats", "progress", "batches", "allocator", "metrics"},
+    {"errors", "hashing", "stats", "progress", "batches", "allocator", "metrics", "dropout"},
     {"parts"},
     {"axes", "anatomy", "cache", "convert", "hub", "measure", "optim", "outputs", "precision", "result", "wheel"},
     {"assets"},

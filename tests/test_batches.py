@@ -44,11 +44,28 @@ def test_processes_share_a_batch_without_overlap(world: int) -> None:
     assert sorted(np.concatenate(shares)) == list(range(5))
 
 
-@pytest.mark.parametrize("size", [None, 1, 2, 5, 7])
-def test_micro_batches_are_the_batch_in_pieces(size: int | None) -> None:
-    pieces = list(batches.micro(np.arange(5), size))
-    assert np.concatenate(pieces).tolist() == list(range(5))
-    assert all(len(piece) <= (size or 5) for piece in pieces)
+@pytest.mark.parametrize("world", [1, 2, 3, 7])
+@pytest.mark.parametrize("size", [None, 1, 2, 7])
+@pytest.mark.parametrize("tokens", [None, 1, 30, 1000])
+def test_the_pieces_of_all_processes_are_the_batch_and_each_has_as_many(
+    tokens: int | None, size: int | None, world: int
+) -> None:
+    positions = np.array([9, 10, 10, 3, 2, 10, 1])
+    shares = [batches.micro(np.array([0, 1, 3, 4, 6]), rank, world, positions, tokens, size) for rank in range(world)]
+    assert sorted(np.concatenate([piece for pieces in shares for piece in pieces])) == [0, 1, 3, 4, 6]
+    assert len({len(pieces) for pieces in shares}) == 1
+    assert all(len(piece) <= (size or 5) for pieces in shares for piece in pieces)
+
+
+def test_pieces_are_even_and_have_about_the_tokens_asked_for() -> None:
+    pieces = batches.micro(np.arange(65), 0, 1, np.full(65, 50), 1000, None)
+    assert [len(piece) for piece in pieces] == [22, 22, 21]  # 3250 tokens are nearer to three thousand than to four
+
+
+def test_examples_of_about_one_length_share_a_piece() -> None:
+    positions = np.array([5, 100, 6, 90, 4, 110])
+    pieces = batches.micro(np.arange(6), 0, 1, positions, 330, None)
+    assert [piece.tolist() for piece in pieces] == [[5, 1, 3], [2, 0, 4]]
 
 
 def test_a_sweep_keeps_to_its_tokens_and_takes_the_longest_first() -> None:

@@ -18,7 +18,7 @@ from told import Told
 from torch import Tensor
 
 from finetune import Classification, Files, Full, InputError, Local, Recipe, axes, cli
-from finetune.attention import cores, swap
+from finetune.attention import cores, interface
 from finetune.attention.cores import Core, mix, softmax
 from finetune.attention.cores.linear import Linear
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
@@ -369,13 +369,13 @@ def test_a_cache_that_is_ignored_is_named(toy: Callable[[str], Recipe], monkeypa
 def test_a_cache_that_is_off_by_one_is_named(
     toy: Callable[[str], Recipe], monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    right = swap._mask
+    right = interface.given
 
     def mask(given: Any, causal: bool, offset: int) -> Mask:
         found = right(given, causal, offset)
         return Causal(found.offset + step) if offset and isinstance(found, Causal) else found
 
-    monkeypatch.setattr(swap, "_mask", mask)
+    monkeypatch.setattr(interface, "given", mask)
     assert "as if it were off by 1" in broken_in(toy)["cached = whole"]
 
 

@@ -16,8 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from finetune.attention.dropout import stays
 from finetune.attention.masks import Mask, added, lowest
+from finetune.dropout import stays
 
 BLOCK = 4 * 2**20  # scores in a block: large enough that starting an operation costs nothing beside it
 KEYS = 8192  # keys in a block

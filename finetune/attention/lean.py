@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from finetune.attention.blocks import Bias, Block, Plan, product
-from finetune.attention.dropout import draw_seed
 from finetune.attention.masks import Mask, lowest
+from finetune.dropout import draw_seed
 
 
 def lean(

@@ -11,18 +11,17 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finetune import axes
 from finetune.anatomy import Anatomy, anatomy, blocks
-from finetune.attention import cores
+from finetune.attention import cores, interface
 from finetune.attention.cores import Core
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
-from finetune.attention.masks import EVERYTHING, Causal, Dense, Mask, Padding
+from finetune.attention.masks import Mask
 from finetune.attention.multihead import Attention, Cache, placed, split
 from finetune.attention.positions.rotary import turn
 from finetune.errors import InputError, one_of
@@ -31,7 +30,6 @@ from finetune.parts import Part
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-OURS = "finetune"  # what a swapped model's config calls its attention
 STOCK = "stock"
 FILE = "attention.safetensors"
 
@@ -77,7 +75,7 @@ def swap(model: PreTrainedModel, attention: MultiHead) -> PreTrainedModel:
     Raises:
         InputError: the architecture is not known, or the core cannot do what it needs.
     """
-    _register()
+    interface.register()
     body = anatomy(model)
     for layer, block in enumerate(blocks(model)):
         stock = block.get_submodule(body.attention)
@@ -85,7 +83,7 @@ def swap(model: PreTrainedModel, attention: MultiHead) -> PreTrainedModel:
             raise InputError("this model's attention has been swapped already")
         block.set_submodule(body.attention, Transplanted(stock, body, attention.core, model.config, layer))
     _own_config(model)
-    model.set_attn_implementation(OURS)
+    model.set_attn_implementation(interface.SWAPPED)
     return model
 
 
@@ -138,7 +136,7 @@ class Transplanted(Attention):
             q_BHTD, k_BKSD = (self.core.position.rotate(each, seen) for each in (q_BHTD, k_BKSD))
         if cache is not None:
             k_BKSD, v_BKSD = cache.update(k_BKSD, v_BKSD, self.layer)
-        mask = _mask(attention_mask, self.causal, k_BKSD.shape[2] - q_BHTD.shape[2])
+        mask = interface.given(attention_mask, self.causal, k_BKSD.shape[2] - q_BHTD.shape[2])
         context_BTE, weights_BHTS = self.attend(q_BHTD, k_BKSD, v_BKSD, mask)
         return self.merge(context_BTE), weights_BHTS
 
@@ -191,68 +189,6 @@ def load_learned(model: nn.Module, folder: Path) -> None:
         for layer, module in enumerate(transplants(model)):
             for name, tensor in module.learned.items():
                 tensor.data.copy_(stored[f"{layer}.{name}"])
-
-
-def _mask(given: Mask | Tensor | None, causal: bool, offset: int) -> Mask:
-    """The mask as the model hands it over: one of ours, or a tensor of the user's, or none at all."""
-    if isinstance(given, Mask):
-        return given
-    if given is None:
-        return Causal(offset) if causal else EVERYTHING
-    if given.ndim != 4:
-        raise InputError(f"an attention mask has 2 dimensions, or 4 if it is finished; got {tuple(given.shape)}")
-    if given.dtype != torch.bool:
-        lowest = torch.finfo(given.dtype).min
-        if not ((given == 0) | (given <= lowest)).all():
-            raise InputError(
-                "a finished attention mask of numbers holds 0 and the lowest number there is, nothing between"
-            )
-        given = given == 0
-    return Dense(given)
-
-
-def _compact(
-    batch_size: int,
-    q_length: int,
-    kv_length: int,
-    q_offset: int = 0,
-    kv_offset: int = 0,
-    mask_function: Any = None,
-    attention_mask: Tensor | None = None,
-    **options: Any,
-) -> Mask:
-    """What transformers wants masked, as one of our masks; patterns it knows and we do not are written out."""
-    from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, sdpa_mask
-
-    mask_function = mask_function or causal_mask_function
-    if mask_function not in (causal_mask_function, bidirectional_mask_function):
-        options |= {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
-        written = sdpa_mask(
-            batch_size, q_length, kv_length, q_offset, kv_offset, mask_function, attention_mask, **options
-        )
-        assert written is not None
-        return Dense(written)
-    mask = Causal(int(q_offset) - kv_offset) if mask_function is causal_mask_function else EVERYTHING
-    if attention_mask is None:
-        return mask
-    real_BS = attention_mask[:, kv_offset : kv_offset + kv_length].bool()
-    real_BS = nn.functional.pad(real_BS, (0, kv_length - real_BS.shape[1]))
-    return mask if bool(real_BS.all()) else mask & Padding(real_BS)
-
-
-def _refuse(module: nn.Module, *_: Any, **__: Any) -> NoReturn:
-    raise InputError(f"{type(module).__name__} was not swapped and still computes the checkpoint's own attention")
-
-
-def _register() -> None:
-    """Tell transformers, which looks both up by the name in a model's config.
-
-    Our modules get masks of ours, and a stock attention that is left in a swapped model says so instead of running.
-    """
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    AttentionMaskInterface.register(OURS, _compact)
-    AttentionInterface.register(OURS, _refuse)
 
 
 def _share(dropout: Any) -> float:

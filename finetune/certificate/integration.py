@@ -17,7 +17,18 @@ from finetune.anatomy import backbone, blocks
 from finetune.attention.maps import attention_maps
 from finetune.attention.masks import Mask
 from finetune.attention.swap import load_learned, save_learned, swap, transplants
-from finetune.certificate.pair import FLOAT32, Check, Pair, greatest, twin, watched, whole_error, within, written
+from finetune.certificate.pair import (
+    FLOAT32,
+    REFERENCE,
+    Check,
+    Pair,
+    greatest,
+    twin,
+    watched,
+    whole_error,
+    within,
+    written,
+)
 from finetune.checkpoint import load_model, quiet
 from finetune.methods.lora import LoRA
 
@@ -205,7 +216,7 @@ def saved(pair: Pair) -> Check:
         model.save_pretrained(folder)
         save_learned(model, Path(folder))
         weights = replace(pair.here.weights, folder=Path(folder))
-        again = swap(load_model(weights, type(pair.stock), attention=pair.here.kernel)[0], pair.attention).eval()
+        again = swap(load_model(weights, type(pair.stock), attention=REFERENCE)[0], pair.attention).eval()
         load_learned(again, Path(folder))
     with torch.no_grad():
         error = greatest(again(**pair.inputs).logits - model(**pair.inputs).logits)

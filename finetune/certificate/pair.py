@@ -29,6 +29,7 @@ from finetune.session import Session
 ROWS = 64  # of the recipe's training rows, from which the examples are taken
 EXAMPLES = 6
 FLOAT32 = 1e-4  # of the greatest number there is; blocks add up what one of them rounds
+REFERENCE = "sdpa"  # transformers' name of the code that ours is held against: none of ours
 GROWN = 30  # times what rounding is measured to make where blocks do not add it up but multiply it
 EXCUSED = 5e-2  # and no more: a mistake in a mask makes as much
 
@@ -58,7 +59,8 @@ class Pair:
     def __init__(self, here: Session, attention: MultiHead) -> None:
         self.here, self.attention, self.core = here, attention, attention.core
         torch.manual_seed(0)
-        self.stock, self.head = replace(here, recipe=replace(here.recipe, attention=None)).build(here.weights)
+        stock = replace(here, recipe=replace(here.recipe, attention=None), kernel=REFERENCE)
+        self.stock, self.head = stock.build(here.weights)
         self.stock.eval()
         self.ours = swap(twin(self.stock), attention).eval()
         self.batch = self._rows()

@@ -9,7 +9,7 @@ from typing import Any
 
 from finetune.result import Result
 
-STOCK = ("stock", "eager", "sdpa")  # names of a checkpoint's own attention
+STOCK = ("stock", "finetune_stock", "eager", "sdpa")  # names of a checkpoint's own attention
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,10 +39,10 @@ from finetune import allocator, catalog
 from finetune.attention import cores
 from finetune.attention.cores import Core, fused
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
-from finetune.attention.dropout import stays
 from finetune.attention.forms import fastest
 from finetune.attention.masks import EVERYTHING, Causal, Mask, Padding, added, lowest
 from finetune.attention.swap import MultiHead
+from finetune.dropout import stays
 from finetune.precision import cast
 from finetune.session import session
 

@@ -18,11 +18,11 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from finetune.attention.dropout import dropped
 from finetune.attention.forms import fastest
 from finetune.attention.lean import lean
 from finetune.attention.masks import EVERYTHING, Causal, Mask, added
 from finetune.attention.positions import Learned, Position, at
+from finetune.dropout import dropped
 from finetune.errors import InputError
 from finetune.parts import Part
 

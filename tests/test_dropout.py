@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from finetune.attention.dropout import draw_seed, dropped, stays
+from finetune.dropout import Dropout, draw_seed, dropped, replace, stays
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -43,3 +43,19 @@ def test_what_stays_is_divided_by_its_share_and_the_gradient_likewise() -> None:
     assert set(found.unique().tolist()) == {0.0, 1.25}
     (gradient,) = torch.autograd.grad(found.sum(), weights)
     assert torch.equal(gradient, found.detach())
+
+
+def test_every_dropout_layer_of_a_model_becomes_ours_and_nothing_else_changes() -> None:
+    model = torch.nn.ModuleDict({"a": torch.nn.Dropout(0.25), "b": torch.nn.Sequential(torch.nn.Dropout(0.5))})
+    model["c"] = torch.nn.Dropout2d(0.5)
+    replace(model.eval())
+    assert repr(model["a"]) == "Dropout(p=0.25, inplace=False)"
+    assert [type(module) for module in (model["a"], model["b"][0])] == [Dropout, Dropout]  # pyright: ignore
+    assert type(model["c"]) is torch.nn.Dropout2d
+    assert not any(module.training for module in model.modules())
+
+
+def test_the_layer_drops_while_training_and_only_then() -> None:
+    layer, x = Dropout(0.5), torch.ones(100, 100)
+    assert set(layer(x).unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(layer.eval()(x), x)

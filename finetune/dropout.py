@@ -1,6 +1,6 @@
-"""Which weights are dropped, drawn at a part of what torch's own draw costs on a CPU (`make bench`).
+"""What is dropped, drawn at a part of what torch's own draw costs on a CPU (`make bench`).
 
-A weight is dropped by a 16-bit random number of its own, four of which come with each step of a 64-bit generator; its
+A number is dropped by a 16-bit random number of its own, four of which come with each step of a 64-bit generator; its
 share is thereby exact to 1/65536. torch draws a double for each.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def draw_seed() -> int:
@@ -31,3 +31,17 @@ def stays(like: Tensor, share: float, seed: Sequence[int]) -> Tensor:
 def dropped(weights: Tensor, share: float) -> Tensor:
     """The weights that stay, divided by their share, so that on average nothing changes."""
     return weights * stays(weights, share, (draw_seed(),)).div_(1 - share)
+
+
+class Dropout(nn.Dropout):
+    """torch's layer with our draw."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return dropped(input, self.p) if self.training and self.p else input
+
+
+def replace(model: nn.Module) -> None:
+    """Our draw in every dropout layer of a model, in place."""
+    for name, module in list(model.named_modules()):
+        if type(module) is nn.Dropout:
+            model.set_submodule(name, Dropout(module.p).train(module.training))
