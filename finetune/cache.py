@@ -21,19 +21,24 @@ def cache_dir() -> Path:
     return (Path(own) if own else Path(shared, "finetune")).expanduser().absolute()
 
 
-def features_dir() -> Path:
-    """Where the features that frozen backbones took of examples are kept, for runs to come."""
-    return cache_dir() / "features"
+FEATURES = "features"  # what frozen backbones made of examples
+ENCODED = "encoded"  # which rows are in which split, and the token ids of texts
+KEPT = (FEATURES, ENCODED)
 
 
-def remove_features() -> None:
-    """Forget all features; runs that need them take them again.
+def kept_dir(name: str) -> Path:
+    """Where something of `KEPT` is, for runs to come."""
+    return cache_dir() / name
+
+
+def remove(name: str) -> None:
+    """Forget something of `KEPT`; runs that need it make it again.
 
     Raises:
         InputError: the cache cannot be written.
     """
     with writing_cache(), suppress(FileNotFoundError):
-        shutil.rmtree(features_dir())
+        shutil.rmtree(kept_dir(name))
 
 
 @contextmanager

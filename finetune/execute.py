@@ -112,7 +112,7 @@ def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any
     """What was predicted for every test example, so that any two runs can be paired later."""
     if predictions is None:
         return []
-    labels, outputs = here.splits().labels, here.recipe.task.predict(predictions.logits)
+    labels, outputs = here.facts().labels, here.recipe.task.predict(predictions.logits)
     return [
         {
             "id": id_,
@@ -142,7 +142,7 @@ def _result(
     memory: int,
     saved: Path,
 ) -> Result:
-    recipe, examples, splits = here.recipe, trainee.examples, here.splits()
+    recipe, examples, splits = here.recipe, trainee.examples, here.facts()
     scores = {part: recipe.task.score(p.targets, recipe.task.predict(p.logits)) for part, p in predicted.items()}
     return Result(
         status="diverged" if done.diverged else "done",

@@ -74,7 +74,7 @@ class Predictor:
         weights = self.setup.weights
         reads = of_architecture(load_config(weights).model_type).reads
         rows = _pictures(inputs) if reads == "image" else _texts(inputs, self.recipe)
-        return self.recipe.task.encode(rows, weights, key="")
+        return self.recipe.task.encode(lambda: rows, weights, key="")
 
     def _read(self, logits: Any, examples: Examples) -> list[Prediction]:
         task, cut = self.recipe.task, set(examples.cut)

@@ -134,7 +134,7 @@ def see(here: Session, given: str | None) -> Seen:
     name = f"test row {rows[0]['id']}" if given is None else "the text"
     if given is not None:
         rows = _replaced(rows, given)
-    examples = here.recipe.task.encode(rows, here.weights, "")
+    examples = here.recipe.task.encode(lambda: rows, here.weights, "")
     inputs = examples.batch(np.array([0])).to(here.accelerator.device, torch.float32).inputs
     if "pixel_values" in inputs:
         return _image(here, inputs, given or name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
@@ -16,7 +18,7 @@ from transformers import PreTrainedModel
 from finetune import allocator, dropout, precision
 from finetune.attention import interface
 from finetune.attention.swap import load_learned, swap
-from finetune.cache import features_dir
+from finetune.cache import ENCODED, FEATURES, kept_dir, writing_cache
 from finetune.checkpoint import Checkpoint, Weights
 from finetune.data import Data, Fetched
 from finetune.encode import Examples
@@ -24,12 +26,16 @@ from finetune.errors import InputError
 from finetune.features import Extraction
 from finetune.hashing import content_key
 from finetune.methods import Material, Pretrained
-from finetune.outputs import RunFolder
+from finetune.outputs import RunFolder, read_json, write_text
 from finetune.progress import Silent
 from finetune.recipe import Recipe
-from finetune.splits import Split, Splits
+from finetune.splits import Split, SplitFacts, Splits
 from finetune.tasks import Task
 
+if TYPE_CHECKING:
+    import datasets
+
+ROWS = 1  # counts up when the same data and split come to other rows
 SPLITS = ("train", "validation", "test")
 
 
@@ -96,17 +102,35 @@ class Session(Setup):
             self.shelf.splits[key] = self.recipe.split.cut(self.recipe.data.load(self.fetched))
         return self.shelf.splits[key]
 
+    def facts(self) -> SplitFacts:
+        """Of the splits, without cutting them again where that was done before."""
+        path = kept_dir(ENCODED) / f"{self._key()}.json"
+        stored = read_json(path)
+        if stored is None:
+            facts = self.splits().facts
+            with writing_cache():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_text(path, json.dumps(asdict(facts)))
+            return facts
+        return SplitFacts(labels=tuple(stored["labels"]), test_rows_in_train=stored["test_rows_in_train"])
+
     def examples(self) -> dict[str, Examples]:
         recipe = self.recipe
         key = (recipe.data, recipe.split, recipe.task, recipe.checkpoint)
         if key not in self.shelf.examples:
-            self.shelf.examples[key] = {
-                part: recipe.task.encode(
-                    self.splits()[part], self.weights, content_key(self.fetched.sha256, recipe.split, part)
-                )
-                for part in SPLITS
-            }
+            with self.accelerator.main_process_first():  # one process encodes, the others read
+                self.shelf.examples[key] = {
+                    part: recipe.task.encode(partial(self._rows, part), self.weights, content_key(self._key(), part))
+                    for part in SPLITS
+                }
         return self.shelf.examples[key]
+
+    def _rows(self, part: str) -> datasets.Dataset:
+        return self.splits()[part]
+
+    def _key(self) -> str:
+        """Names the content of the rows and how they are split."""
+        return content_key(ROWS, self.fetched.sha256, self.recipe.split)
 
     @property
     def attention(self) -> str:
@@ -115,15 +139,15 @@ class Session(Setup):
 
     def build(self, weights: Weights) -> tuple[PreTrainedModel, tuple[str, ...]]:
         """The model for the labels of the recipe's rows."""
-        return self.model(self.splits().labels, weights)
+        return self.model(self.facts().labels, weights)
 
     def material(self) -> Material:
         return Material(
-            **vars(self.pretrained(self.splits().labels)),
+            **vars(self.pretrained(self.facts().labels)),
             examples=self.examples(),
             stock=lambda: replace(self, recipe=replace(self.recipe, attention=None)).material(),
             extraction=Extraction(
-                folder=features_dir(),
+                folder=kept_dir(FEATURES),
                 weights=content_key(self.weights.identity, self.recipe.to_json()["attention"] or self.kernel),
                 accelerator=self.accelerator,
                 dtype=self.dtype,

@@ -21,15 +21,28 @@ if TYPE_CHECKING:
     import datasets
 
 
+PORTION = 10_000  # rows looked at together
+
+
 @dataclass(frozen=True, kw_only=True)
-class Splits:
+class SplitFacts:
+    """What there is to know of splits without their rows."""
+
+    labels: tuple[str, ...]
+    test_rows_in_train: int  # test inputs whose text also occurs in train: they flatter every method alike
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits(SplitFacts):
     """Disjoint rows. `test` chooses nothing."""
 
     train: datasets.Dataset
     validation: datasets.Dataset
     test: datasets.Dataset
-    labels: tuple[str, ...]
-    test_rows_in_train: int  # test inputs whose text also occurs in train: they flatter every method alike
+
+    @property
+    def facts(self) -> SplitFacts:
+        return SplitFacts(labels=self.labels, test_rows_in_train=self.test_rows_in_train)
 
     def __getitem__(self, name: str) -> datasets.Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -96,7 +109,7 @@ class Split(Part):
 
 def _nested_order(rows: datasets.Dataset, salt: str) -> np.ndarray:
     """An order whose every prefix has about the class shares of the whole."""
-    keys = np.array([_hash(salt, id_) for id_ in rows["id"][:]], dtype=np.uint64)
+    keys = _hashes(salt, rows, ["id"])
     labels = np.asarray(rows["label"][:])
     place = np.empty(len(rows))
     for label in np.unique(labels):
@@ -121,5 +134,16 @@ def _hash(salt: str, id_: str) -> int:
 
 def _repeated(train: datasets.Dataset, test: datasets.Dataset) -> int:
     columns = [name for name in ("text", "text_pair") if name in train.column_names]
-    known = set(zip(*(train[name][:] for name in columns), strict=True))
-    return sum(texts in known for texts in zip(*(test[name][:] for name in columns), strict=True))
+    known = np.unique(_hashes("", train, columns)) if columns else np.empty(0, np.uint64)
+    return int(np.isin(_hashes("", test, columns), known).sum()) if columns else 0
+
+
+def _hashes(salt: str, rows: datasets.Dataset, columns: Sequence[str]) -> np.ndarray:
+    """A number for what each row has in some columns, a portion of the rows in memory at a time."""
+    found = np.empty(len(rows), dtype=np.uint64)
+    rows = rows.select_columns(list(columns))
+    for start in range(0, len(rows), PORTION):
+        portion = rows[start : start + PORTION]
+        texts = zip(*(portion[name] for name in columns), strict=True)
+        found[start : start + PORTION] = [_hash(salt, "\x1f".join(values)) for values in texts]
+    return found

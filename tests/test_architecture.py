@@ -19,7 +19,7 @@ LAYERS = [
     {"packaged"},
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},
-    {"features", "evaluate"},
+    {"features", "evaluate", "texts"},
     {"methods", "tasks", "train"},
     {"recipe"},
     {"session", "catalog"},

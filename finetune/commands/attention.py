@@ -73,7 +73,7 @@ def _maps(here: Session, given: Any) -> Figure:
     from finetune.seen import see
 
     seen = see(here, given.input)
-    found = look.look(look.untrained(here, here.splits().labels), seen)
+    found = look.look(look.untrained(here, here.facts().labels), seen)
     layer = found.layer(given.layer)
     title = f"Attention of {here.recipe.name}, {found.where(layer)}"
     name = here.recipe.attention_name

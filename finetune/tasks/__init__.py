@@ -6,6 +6,7 @@ N examples of a batch, C classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,8 +29,10 @@ class Task(Part, ABC):
     where: ClassVar[str] = "task"
 
     @abstractmethod
-    def encode(self, rows: datasets.Dataset, weights: Weights, key: str) -> Examples:
-        """What the checkpoint's model reads of the rows. `key` names the rows' content.
+    def encode(self, rows: Callable[[], datasets.Dataset], weights: Weights, key: str) -> Examples:
+        """What the checkpoint's model reads of the rows, which are asked for only if they were never encoded before.
+
+        `key` names the rows' content; it is empty for rows of the moment, of which nothing is kept.
 
         Raises:
             InputError: it cannot read such rows.

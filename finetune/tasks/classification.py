@@ -5,6 +5,7 @@ N examples of a batch, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,11 +17,12 @@ from torch import Tensor
 from finetune import stats
 from finetune.anatomy import of_architecture
 from finetune.checkpoint import Weights, load_config, load_image_processor, load_model, load_tokenizer
-from finetune.encode import Batch, Examples, Images, Texts, longest_text, side
+from finetune.encode import Batch, Examples, Images, side
 from finetune.errors import InputError
 from finetune.hashing import content_key
 from finetune.stats import Estimate
 from finetune.tasks import Task
+from finetune.texts import Texts, longest_text, texts
 
 if TYPE_CHECKING:
     import datasets
@@ -39,19 +41,30 @@ class Classification(Task):
         if self.image_size is not None and self.image_size < 1:
             raise InputError(f"task.image_size must be at least 1 pixel, got {self.image_size}")
 
-    def encode(self, rows: datasets.Dataset, weights: Weights, key: str) -> Examples:
+    def encode(self, rows: Callable[[], datasets.Dataset], weights: Weights, key: str) -> Examples:
         config = load_config(weights)
         reads = _reads(config)
-        held = "image" if "image" in rows.column_names else "text"
-        if held != reads:
-            raise InputError(f"checkpoint {weights.name} ({config.model_type}) reads {reads}s, the data holds {held}s")
+
+        def readable() -> datasets.Dataset:
+            found = rows()
+            held = "image" if "image" in found.column_names else "text"
+            if held != reads:
+                raise InputError(
+                    f"checkpoint {weights.name} ({config.model_type}) reads {reads}s, the data holds {held}s"
+                )
+            return found
+
         for field, of in (("max_length", "text"), ("image_size", "image")):
             if of != reads and getattr(self, field) is not None:
                 raise InputError(
                     f"task.{field} is of {of}s and has no meaning for checkpoint {weights.name}, which reads {reads}s; "
                     f"leave it none, got {getattr(self, field)}"
                 )
-        return (self._images if reads == "image" else self._texts)(rows, config, weights, key)
+        return (
+            self._images(readable(), config, weights, key)
+            if reads == "image"
+            else self._texts(readable, config, weights, key)
+        )
 
     def _images(self, rows: datasets.Dataset, config: PretrainedConfig, weights: Weights, key: str) -> Images:
         processor = load_image_processor(weights)
@@ -67,17 +80,18 @@ class Classification(Task):
         key = content_key(key, processor.to_json_string(), self.image_size)
         return Images(rows, processor, self.image_size, (pixels // patch) ** 2 + 1, key)
 
-    def _texts(self, rows: datasets.Dataset, config: PretrainedConfig, weights: Weights, key: str) -> Texts:
+    def _texts(
+        self, rows: Callable[[], datasets.Dataset], config: PretrainedConfig, weights: Weights, key: str
+    ) -> Texts:
         tokenizer = load_tokenizer(weights)
         length = longest_text(tokenizer, getattr(config, "max_position_embeddings", None), self.max_length)
-        key = content_key(key, tokenizer.backend_tokenizer.to_str(), tokenizer.pad_token_id, length)
-        texts = Texts(rows, tokenizer, length, key)
-        if (largest := texts.largest) >= config.vocab_size:
+        found = texts(rows, tokenizer, length, key)
+        if (largest := found.largest) >= config.vocab_size:
             raise InputError(
                 f"the tokenizer of {weights.name} makes token {largest}, the model knows {config.vocab_size}: "
                 "they do not belong together"
             )
-        return texts
+        return found
 
     def model(
         self, labels: tuple[str, ...], weights: Weights, attention: str
