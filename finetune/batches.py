@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+SHAPES = 64  # padded tokens of a forward pass are about a multiple of it
 POOL = 50  # batches sorted by length together: enough to waste little on padding, too few to order the epoch by length
 
 
@@ -36,6 +37,7 @@ def sweep(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
     batches, start = [], 0
     while start < len(order):
         size = max(1, tokens // max(1, int(lengths[order[start]])))
+        size = size - size % 8 or size  # so that a little padding makes its shape one of a few
         batches.append(order[start : start + size])
         start += size
     return batches
@@ -54,13 +56,25 @@ def micro(
     Every process has as many pieces as every other, or one would wait for another's gradients for ever; some of them
     may be empty.
 
+    A piece has the examples of the whole batch, or a half of them, a quarter, …
+
     Args:
         positions: of every example, how many a forward pass computes for it.
-        tokens: about how many padded ones a piece may have (at least one example); None: any number.
+        tokens: the most padded ones that a piece may have (at least one example); None: any number.
         size: how many examples a piece may have; None: any number.
     """
     order = batch[np.argsort(-positions[batch], kind="stable")]
     most = math.ceil(len(order) / world)
-    padded = most * int(positions[order[0]])
-    pieces = max(1, round(padded / tokens) if tokens else 1, math.ceil(most / size) if size else 1)
-    return np.array_split(share(order, rank, world), min(pieces, most))
+    count = min(most, size or most)
+    while count > 1 and tokens and count * int(positions[order[0]]) > tokens:
+        count = math.ceil(count / 2)
+    return np.array_split(share(order, rank, world), math.ceil(most / count))
+
+
+def multiple(examples: int) -> int:
+    """What the padded length of so many examples is to be a multiple of.
+
+    A product of matrices of a shape that was not there before costs a CPU several milliseconds, in which its code is
+    made, as much as the product itself; so that shapes come again, a batch has a few more tokens of padding.
+    """
+    return min(8, SHAPES // math.gcd(SHAPES, examples))

@@ -28,6 +28,11 @@ def stays(like: Tensor, share: float, seed: Sequence[int]) -> Tensor:
     return torch.ge(bits, round(share * 2**16) - 2**15, out=torch.empty_like(like))
 
 
+def staying(weights: Tensor, share: float) -> Tensor:
+    """The weights that stay, and zeros."""
+    return weights * stays(weights, share, (draw_seed(),))
+
+
 def dropped(weights: Tensor, share: float) -> Tensor:
     """The weights that stay, divided by their share, so that on average nothing changes."""
     return weights * stays(weights, share, (draw_seed(),)).div_(1 - share)

@@ -40,6 +40,7 @@ class Examples(ABC):
     targets: np.ndarray  # -1 where nobody knows
     lengths: np.ndarray  # tokens of each example, as the model sees them: word pieces, or patches
     cut: Collection[int] = ()  # indices of the examples that were longer than what the model reads
+    reached: np.ndarray | None = None  # the rows that they look up in a table of words; None: there is no such table
     key: str = ""  # hash of everything the inputs were made from: rows, encoder and its settings
 
     def __len__(self) -> int:
@@ -64,7 +65,8 @@ class Examples(ABC):
         return len(self.cut)
 
     @abstractmethod
-    def batch(self, indices: np.ndarray) -> Batch: ...
+    def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
+        """These examples, padded to a length that is a multiple of a number, if what they are has a length at all."""
 
 
 class Images(Examples):
@@ -81,7 +83,7 @@ class Images(Examples):
     def ids(self) -> Sequence[str]:
         return self.rows["id"][:]
 
-    def batch(self, indices: np.ndarray) -> Batch:
+    def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
         images = [image.convert("RGB") for image in self.rows[indices.tolist()]["image"]]
         pixels_NCHW = self.processor(images, return_tensors="pt", **self.sizes)["pixel_values"]
         return Batch(inputs={"pixel_values": pixels_NCHW}, targets=torch.from_numpy(self.targets[indices]))
@@ -103,7 +105,7 @@ class Features(Examples):
     def positions(self) -> np.ndarray:
         return np.ones(len(self), dtype=np.int64)  # whatever the backbone saw, a head reads one vector
 
-    def batch(self, indices: np.ndarray) -> Batch:
+    def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
         rows = torch.from_numpy(indices)
         return Batch(inputs={"features": self.features_NE[rows]}, targets=torch.from_numpy(self.targets[indices]))
 

@@ -39,7 +39,7 @@ def predict(
         for whole in batches.sweep(examples.lengths, tokens_per_pass(accelerator.device) * world):
             indices = batches.share(whole, rank, world)
             if len(indices):
-                batch = examples.batch(indices).to(accelerator.device, dtype)
+                batch = examples.batch(indices, batches.multiple(len(indices))).to(accelerator.device, dtype)
                 parts.append((indices, module(**batch.inputs).logits.float().cpu().numpy()))
             progress.advance(int(examples.lengths[whole].sum()))
     if world > 1:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedModel
 
-FORMAT = 3  # counts up when what is stored, or how it is computed, changes
+FORMAT = 4  # counts up when what is stored, or how it is computed, changes
 
 
 def pool(body: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -123,7 +123,7 @@ class Extraction:
     def _pooled(self, body: PreTrainedModel, examples: Examples) -> dict[str, Tensor]:
         stored: dict[str, Tensor] = {}
         for indices in batches.sweep(examples.lengths, tokens_per_pass(self.accelerator.device)):
-            batch = examples.batch(indices).to(self.accelerator.device, self.dtype)
+            batch = examples.batch(indices, batches.multiple(len(indices))).to(self.accelerator.device, self.dtype)
             for name, vectors_NE in pool(body, batch.inputs).items():
                 whole = stored.setdefault(name, torch.empty(len(examples), vectors_NE.shape[1]))
                 whole[torch.from_numpy(indices)] = vectors_NE.cpu()

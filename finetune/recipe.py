@@ -24,7 +24,7 @@ from finetune.precision import Format
 from finetune.splits import Split
 from finetune.tasks import Task
 
-FORMAT = 2  # counts up when the same recipe comes to other numbers: old results are then not taken for new ones
+FORMAT = 3  # counts up when the same recipe comes to other numbers: old results are then not taken for new ones
 
 
 @dataclass(frozen=True, kw_only=True)

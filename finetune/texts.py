@@ -28,7 +28,7 @@ from finetune.hashing import content_key
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 1  # counts up when what is stored changes
+FORMAT = 2  # counts up when what is stored changes
 ROWS = 1000  # tokenised together
 FACTS = "facts.json"  # written last: where it is, everything else is
 
@@ -36,22 +36,22 @@ FACTS = "facts.json"  # written last: where it is, everything else is
 class Texts(Examples):
     """Token ids of all examples, end to end in one file for each column that the model reads."""
 
-    def __init__(self, folder: Path, pad: int, key: str) -> None:
-        self.folder, self.pad, self.key = folder, pad, key
+    def __init__(self, folder: Path, pad: int, max_length: int, key: str) -> None:
+        self.folder, self.pad, self.max_length, self.key = folder, pad, max_length, key
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         self.columns: list[str] = facts["columns"]
-        self.largest: int = facts["largest"]
         self.targets, self.lengths = np.load(folder / "targets.npy"), np.load(folder / "lengths.npy")
         self.cut: Collection[int] = np.load(folder / "cut.npy").tolist()
+        self.reached: np.ndarray = np.load(folder / "reached.npy")
         self.ends = np.cumsum(self.lengths)
 
     @cached_property
     def ids(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleMethodOverride]  (read once, as a property is)
         return [name.decode() for name in np.load(self.folder / "ids.npy").tolist()]
 
-    def batch(self, indices: np.ndarray) -> Batch:
+    def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
         lengths = self.lengths[indices]
-        longest = int(lengths.max())
+        longest = min(-(-int(lengths.max()) // multiple) * multiple, self.max_length)
         inputs = {}
         for name in self.columns:
             # opened for each batch: what was read of it does not stay in memory
@@ -77,7 +77,7 @@ def texts(rows: Callable[[], datasets.Dataset], tokenizer: Any, max_length: int,
     if not key:
         scratch = Path(mkdtemp())
         _write(scratch, rows(), tokenizer, max_length)
-        found = Texts(scratch, pad, whole)
+        found = Texts(scratch, pad, max_length, whole)
         weakref.finalize(found, shutil.rmtree, scratch, ignore_errors=True)
         return found
     folder = kept_dir(ENCODED) / whole
@@ -89,7 +89,7 @@ def texts(rows: Callable[[], datasets.Dataset], tokenizer: Any, max_length: int,
                 shutil.rmtree(folder, ignore_errors=True)  # what was cut short
                 with suppress(FileExistsError):  # another process was faster
                     Path(scratch).rename(folder)
-    return Texts(folder, pad, whole)
+    return Texts(folder, pad, max_length, whole)
 
 
 def _identity(tokenizer: Any) -> str:
@@ -100,7 +100,7 @@ def _identity(tokenizer: Any) -> str:
 
 def _write(folder: Path, rows: datasets.Dataset, tokenizer: Any, max_length: int) -> None:
     """Tokenise rows a portion at a time, each going to disk before the next."""
-    lengths, cut, ids, largest = [], [], [], -1
+    lengths, cut, ids, reached = [], [], [], np.array([tokenizer.pad_token_id])
     used: dict[str, bool] = {}
     with ExitStack() as files:
         opened: dict[str, Any] = {}
@@ -114,19 +114,20 @@ def _write(folder: Path, rows: datasets.Dataset, tokenizer: Any, max_length: int
                 flat.tofile(opened[name])
                 used[name] = used.get(name, False) or bool(flat.any())
                 if name == "input_ids":
-                    largest = max(largest, int(flat.max()))
+                    reached = np.union1d(reached, flat)
             lengths.append(np.array([len(each) for each in encoded["input_ids"]], dtype=np.int32))
             cut.append(start + np.flatnonzero(too_long))
             ids.append(np.array([name.encode() for name in portion["id"]]))
     np.save(folder / "lengths.npy", np.concatenate(lengths))
     np.save(folder / "cut.npy", np.concatenate(cut))
     np.save(folder / "ids.npy", np.concatenate(ids))
+    np.save(folder / "reached.npy", reached.astype(np.int64))
     np.save(folder / "targets.npy", targets(rows))
     # a column of zeros (token types of single texts) is what the model assumes when it is not given
     columns = [name for name, some in used.items() if some or name == "input_ids"]
     for name in used.keys() - set(columns):
         (folder / name).unlink()
-    (folder / FACTS).write_text(json.dumps({"columns": columns, "largest": largest}), encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps({"columns": columns}), encoding="utf-8")
 
 
 def tokenize(tokenizer: Any, rows: Mapping[str, Any], max_length: int) -> tuple[dict[str, list[list[int]]], list[bool]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from finetune import batches, precision
 from finetune.encode import Batch, Examples
+from finetune.masters import Masters
 from finetune.optim import AdamW, Budget
-from finetune.precision import Masters
 from finetune.progress import Silent
 
 LOG_EVERY = 10  # updates; reading a loss makes an accelerator wait, so it is not done at each
@@ -47,6 +47,7 @@ def fit(
     loss: Callable[[Tensor, Batch], Tensor],
     units: np.ndarray,
     training: Iterable[nn.Module],
+    reached: Mapping[nn.Parameter, Tensor],
     optim: AdamW,
     budget: Budget,
     seed: int,
@@ -61,11 +62,14 @@ def fit(
         module: `module(**batch.inputs).logits`; on the device already.
         loss: summed over a batch's terms; `units` counts the terms of each example.
         training: the modules to be in training mode.
+        reached: of a table, the rows that `train` looks up.
         validate: a score, higher is better; called after each epoch if the budget has patience.
         record: takes the lines of the learning curve.
     """
     wrapped = accelerator.prepare_model(module) if accelerator.num_processes > 1 else module
-    masters = Masters(optim.groups(module), optim.build)  # after every process got the first one's weights
+    masters = Masters(optim.groups(module), optim.build, reached)  # after every process got the first one's weights
+    if wrapped is module:
+        masters.collect_at_once()
     dtype = next(module.parameters()).dtype
     together = precision.tokens_per_piece(accelerator.device)
     rank, world = accelerator.process_index, accelerator.num_processes
@@ -89,13 +93,14 @@ def fit(
             for number, indices in enumerate(pieces, 1):
                 # a process left without examples still takes part in the sum of gradients: one example, weight zero
                 weight = world / terms if len(indices) else 0.0
-                batch = train.batch(indices if len(indices) else whole[:1]).to(accelerator.device, dtype)
+                indices = indices if len(indices) else whole[:1]
+                batch = train.batch(indices, batches.multiple(len(indices))).to(accelerator.device, dtype)
                 # processes add up their gradients once an update, unless each part must go to the masters
                 waits = number < len(pieces) and not masters.rounded
                 with accelerator.no_sync(wrapped) if waits else nullcontext():
                     part_loss = loss(wrapped(**batch.inputs).logits, batch) * weight
                     part_loss.backward()
-                if number < len(pieces):
+                if masters.rounded:
                     masters.collect()
                 total += part_loss.detach()
             factor = optim.factor(step, steps)
@@ -117,6 +122,7 @@ def fit(
         if diverged or (budget.patience is not None and best.is_enough(validate(), epoch, record)):
             break
     progress.end()
+    masters.let_go()
     best.restore()
     return Fit(
         updates=step,

@@ -116,6 +116,7 @@ def train(trainee: Trainee, recipe: Recipe) -> None:
         loss=recipe.task.loss,
         units=recipe.task.units(trainee.examples["train"]),
         training=recipe.method.training(trainee.module),
+        reached=trainee.reached,
         optim=recipe.method.optim,
         budget=Budget(epochs=2, batch_size=8),
         seed=0,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from finetune.checkpoint import Weights, quiet
 from finetune.encode import Examples
@@ -54,6 +54,7 @@ class Trainee:
     module: nn.Module
     examples: Mapping[str, Examples]
     parameters: int  # of the whole predictor, frozen backbone included
+    reached: Mapping[nn.Parameter, Tensor] = field(default_factory=dict)  # of a table, the rows that training looks up
     feature_seconds: float = 0.0  # what the features cost that the examples are, now or when they were first taken
     feature_memory: int = 0  # bytes, likewise
 
@@ -92,7 +93,8 @@ class Method(Part, ABC):
         model, head = material.build(material.weights)
         count = sum(parameter.numel() for parameter in model.parameters())
         module = cast(self.prepare(model, head), material.device, material.dtype)
-        return Trainee(module=module, examples=material.examples, parameters=count)
+        reached = _reached(model, material.examples["train"])
+        return Trainee(module=module, examples=material.examples, parameters=count, reached=reached)
 
     def budget(self, budget: Budget) -> Budget:
         """The loop's budget, given the recipe's, which is for training the backbone."""
@@ -105,6 +107,15 @@ class Method(Part, ABC):
     def training(self, module: nn.Module) -> Iterable[nn.Module]:
         """The modules in training mode during an update; the others are in eval mode: frozen means no dropout."""
         return wholly_trained(module)
+
+
+def _reached(model: PreTrainedModel, train: Examples) -> dict[nn.Parameter, Tensor]:
+    """Of the table of words, the rows that training looks up."""
+    if train.reached is None:
+        return {}
+    table = model.get_input_embeddings().weight
+    assert isinstance(table, nn.Parameter)
+    return {table: torch.from_numpy(train.reached)}
 
 
 def _with_trained(exact: PreTrainedModel, module: PreTrainedModel) -> PreTrainedModel:

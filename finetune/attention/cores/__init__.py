@@ -22,7 +22,7 @@ from finetune.attention.forms import fastest
 from finetune.attention.lean import lean
 from finetune.attention.masks import EVERYTHING, Causal, Mask, added
 from finetune.attention.positions import Learned, Position, at
-from finetune.dropout import dropped
+from finetune.dropout import staying
 from finetune.errors import InputError
 from finetune.parts import Part
 
@@ -96,8 +96,10 @@ class Core(Part):
             scores_BHTS = scores_BHTS + bias_HTS
         allowed = mask.dense(queries, keys, q_BHTD.device)
         weights_BHTS = self.normalise(scores_BHTS, allowed, learned)
-        kept_BHTS = dropped(weights_BHTS, dropout) if dropout else weights_BHTS
-        return mix(kept_BHTS, v_BKSD), weights_BHTS if need_weights else None
+        # what stays is made up for in the context, which is smaller
+        kept_BHTS = staying(weights_BHTS, dropout) if dropout else weights_BHTS
+        context_BHTD = mix(kept_BHTS, v_BKSD)
+        return context_BHTD / (1 - dropout) if dropout else context_BHTD, weights_BHTS if need_weights else None
 
     def learned(self, width: int, heads: int, head_width: int) -> dict[str, Tensor]:
         """First values of what the core and its position learn, by name."""

@@ -1,0 +1,175 @@
+"""Full-precision master weights, and the step from gradients to them.
+
+bfloat16 keeps 8 bits of mantissa: a product of matrices survives that, a small update added to a large weight does
+not. So the model computes in bfloat16 and the optimizer keeps a float32 copy ("master") of every trained tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+PORTION = 2**20  # numbers that the optimizer works on together
+
+
+class Masters:
+    """An optimizer over float32 copies of a model's trained tensors; each step writes them back in the model's format.
+
+    Where the model is float32 already, the copies are the model's own tensors and nothing is stored twice.
+
+    A step goes from one portion of the tensors to the next: gradient, master, both moments and the rounded copy of a
+    portion are in the processor's cache together.
+
+    Args:
+        reached: of a table, the rows that training looks up. The others get no gradient and stay as they are; there
+            are no moments of them.
+    """
+
+    def __init__(
+        self,
+        groups: list[dict[str, Any]],
+        build: Callable[[list[dict[str, Any]]], torch.optim.Optimizer],
+        reached: Mapping[nn.Parameter, Tensor] | None = None,
+    ) -> None:
+        rows = reached or {}
+        trained = [
+            {**group, "params": [_Trained(each, rows.get(each)) for each in group["params"]]} for group in groups
+        ]
+        self._portions = [_Portion(each, build) for group in trained for each in _portions(group)]
+        self._trained = [each for portion in self._portions for each in portion.trained]
+        self._hooks: list[RemovableHandle] = []
+        self.parameters = sum(each.parameter.numel() for each in self._trained)
+
+    @property
+    def masters(self) -> list[nn.Parameter]:
+        return [each.master for each in self._trained]
+
+    @property
+    def rounded(self) -> bool:
+        """Whether the model computes in a coarser format than its masters."""
+        return any(each.parameter.dtype != each.master.dtype for each in self._trained)
+
+    def collect(self) -> None:
+        """Add the model's gradients to the masters': a sum of many parts would lose its small ones in bfloat16."""
+        for each in self._trained:
+            each.collect()
+
+    def collect_at_once(self) -> None:
+        """From here on collect every gradient as soon as it is there, so that no two are there together."""
+        self._hooks = [
+            each.parameter.register_post_accumulate_grad_hook(lambda _, each=each: each.collect())
+            for each in self._trained
+        ]
+
+    def let_go(self) -> None:
+        """Take no more gradients: whoever trains the model next wants them."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def step(self, clip_norm: float, factor: float) -> Tensor:
+        """One update at `factor` of the learning rate; returns the gradient's norm before clipping."""
+        gradients = [each.gradient() for each in self._trained]
+        norms = [torch.linalg.vector_norm(each, dtype=torch.float32) for each in gradients if each is not None]
+        norm = torch.linalg.vector_norm(torch.stack(norms))
+        divisor = (norm / clip_norm).clamp(min=1.0)
+        for portion in self._portions:
+            portion.step(divisor, factor)
+        return norm
+
+    def unrounded(self) -> None:
+        """Put the masters themselves into the model: what is saved is what was trained, not its rounded copy."""
+        for each in self._trained:
+            each.unround()
+
+    def write_back(self) -> None:
+        """Make the model's tensors the rounded copies of the masters."""
+        for portion in self._portions:
+            portion.write_back()
+
+
+class _Trained:
+    """A tensor of the model, its master, and the sum of the gradients of the parts of a batch."""
+
+    def __init__(self, parameter: nn.Parameter, rows: Tensor | None) -> None:
+        self.parameter = parameter
+        self.rows = None if rows is None else rows.to(parameter.device)
+        self.whole = parameter.detach().to(torch.float32)  # itself, where it is that already
+        self.master = nn.Parameter(self.whole if self.rows is None else self.whole[self.rows])
+        self.sum: Tensor | None = None  # kept from update to update: large blocks that come and go leave holes
+        self.parts = 0
+
+    def collect(self) -> None:
+        came, self.parameter.grad = self.parameter.grad, None
+        if came is None:
+            return
+        if self.rows is not None:
+            came = came.index_select(0, self.rows)
+        if self.sum is None:
+            self.sum = came.to(torch.float32)
+        elif self.parts:
+            self.sum.add_(came)
+        else:
+            self.sum.copy_(came)
+        self.parts += 1
+
+    def gradient(self) -> Tensor | None:
+        """Of the whole batch; None where nothing reached the tensor."""
+        self.collect()  # of the last part
+        return self.sum if self.parts else None
+
+    def give(self) -> None:
+        """Hand the gradient over to the master."""
+        self.master.grad, self.parts = self.gradient(), 0
+
+    @torch.no_grad()
+    def write_back(self) -> None:
+        if self.rows is not None:
+            self.parameter.index_copy_(0, self.rows, self.master.to(self.parameter.dtype))
+        elif self.parameter.dtype != self.master.dtype:
+            self.parameter.copy_(self.master)
+
+    @torch.no_grad()
+    def unround(self) -> None:
+        if self.rows is not None:
+            self.whole.index_copy_(0, self.rows, self.master)
+            self.parameter.data = self.whole
+        else:
+            self.parameter.data = self.master.data
+
+
+class _Portion:
+    """Some trained tensors, and an optimizer of their own."""
+
+    def __init__(self, group: dict[str, Any], build: Callable[[list[dict[str, Any]]], torch.optim.Optimizer]) -> None:
+        self.trained: list[_Trained] = group["params"]
+        self.optimizer = build([{**group, "params": [each.master for each in self.trained]}])
+        self.peaks = [each["lr"] for each in self.optimizer.param_groups]
+
+    def step(self, divisor: Tensor, factor: float) -> None:
+        for each in self.trained:
+            each.give()
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        self.optimizer.grad_scale = divisor  # the fused step divides by it as it goes  # pyright: ignore
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.write_back()
+
+    def write_back(self) -> None:
+        for each in self.trained:
+            each.write_back()
+
+
+def _portions(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A group of trained tensors cut into groups of at most `PORTION` numbers, but for tensors that have more."""
+    found: list[_Trained] = []
+    for each in group["params"]:
+        if found and sum(other.master.numel() for other in found) + each.master.numel() > PORTION:
+            yield {**group, "params": found}
+            found = []
+        found.append(each)
+    yield {**group, "params": found}
