@@ -28,9 +28,11 @@ test: env
 lint: test
 	$(BIN)/pyright
 
-# our attention beside torch's and transformers' own: outputs/tables/attention_speed.{md,json}
+# ours beside its peers, an hour and a half on two cores: outputs/tables/attention_speed.{md,json} and speed.{md,json}
 bench: env
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python tests/benchmarks/attention_speed.py
+	$(BIN)/python tests/benchmarks/training_speed.py
 
 clean:
 	rm -rf .venv

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from finetune.hashing import content_key
+
 if TYPE_CHECKING:
     import datasets
 
@@ -108,6 +110,27 @@ class Features(Examples):
     def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
         rows = torch.from_numpy(indices)
         return Batch(inputs={"features": self.features_NE[rows]}, targets=torch.from_numpy(self.targets[indices]))
+
+
+class Subset(Examples):
+    """Some of the examples of another split, by their indices there."""
+
+    def __init__(self, source: Examples, chosen: np.ndarray) -> None:
+        self.source, self.chosen = source, chosen
+        self.targets, self.lengths, self.reached = source.targets[chosen], source.lengths[chosen], source.reached
+        self.key = content_key(source.key, *chosen.tolist())
+
+    @property
+    def ids(self) -> Sequence[str]:
+        names = self.source.ids
+        return [names[int(index)] for index in self.chosen]
+
+    @property
+    def positions(self) -> np.ndarray:
+        return self.source.positions[self.chosen]
+
+    def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
+        return self.source.batch(self.chosen[indices], multiple)
 
 
 def targets(rows: datasets.Dataset) -> np.ndarray:

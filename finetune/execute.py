@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from finetune import evaluate, measure
+from finetune import allocator, evaluate, measure
 from finetune.attention.swap import save_learned
 from finetune.evaluate import Predictions
 from finetune.methods import Trainee
@@ -20,7 +20,7 @@ from finetune.recipe import Recipe
 from finetune.result import Result
 from finetune.session import SPLITS, Session, Shelf, session
 from finetune.stats import Estimate
-from finetune.train import Fit, fit
+from finetune.train import Fit, fit, solved
 
 
 def run(
@@ -57,13 +57,14 @@ def _execute(here: Session, folder: RunFolder) -> None:
         with clock.time("load"):
             trainee = recipe.method.trainee(material)
         torch.manual_seed(recipe.seed + (accelerator.process_index << 32))  # dropout, different in every process
-        done = _fit(here, trainee, (lambda line: folder.append("curve.jsonl", line)) if writes else _ignore)
+        done = train(here, trainee, (lambda line: folder.append("curve.jsonl", line)) if writes else _ignore)
         with clock.time("eval"):
             predicted = {} if done.diverged else {part: _predict(here, trainee, part) for part in SPLITS[1:]}
             own = recipe.method.scores(trainee, material, predicted["test"].logits) if predicted else {}
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds}
     if writes:
-        done.masters.unrounded()
+        done.unround()
+        allocator.return_freed()  # saving needs room for the whole model once more
         saved = recipe.method.save(trainee.module, material, folder.path)
         save_learned(trainee.module, saved)
         peak = max(memory.bytes, trainee.feature_memory)
@@ -76,8 +77,11 @@ def _execute(here: Session, folder: RunFolder) -> None:
 def _ignore(line: Mapping[str, Any]) -> None: ...
 
 
-def _fit(here: Session, trainee: Trainee, record: Callable[[dict[str, Any]], None]) -> Fit:
+def train(here: Session, trainee: Trainee, record: Callable[[dict[str, Any]], None]) -> Fit:
+    """Train by the loop, or by a shorter way where the method knows one."""
     recipe = here.recipe
+    if trainee.solve is not None:
+        return solved(trainee.solve, trainee.examples["train"], here.progress)
 
     def validate() -> float:
         predictions = _predict(here, trainee, "validation")
@@ -156,7 +160,7 @@ def _result(
         rows={part: len(examples[part]) for part in SPLITS},
         truncated={part: examples[part].truncated for part in SPLITS},
         test_rows_in_train=splits.test_rows_in_train,
-        parameters={"total": trainee.parameters, "trained": done.masters.parameters},
+        parameters={"total": trainee.parameters, "trained": trainee.trained},
         seconds=seconds,
         examples_per_second=done.examples / done.seconds,
         tokens_per_second=done.tokens / done.seconds,

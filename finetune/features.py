@@ -77,7 +77,7 @@ class Extraction:
 
     def __call__(
         self, build: Callable[[], PreTrainedModel], examples: Mapping[str, Examples], pooling: str
-    ) -> tuple[dict[str, Examples], Facts]:
+    ) -> tuple[dict[str, Features], Facts]:
         """The splits as features, and what they cost when they were taken.
 
         The backbone is built only if something is missing, and random numbers go on as if it never were.
@@ -88,7 +88,7 @@ class Extraction:
             if missing:
                 with torch.random.fork_rng(devices=[]):
                     self._extract(build(), {name: (examples[name], paths[name]) for name in missing})
-        features: dict[str, Examples] = {}
+        features: dict[str, Features] = {}
         facts = []
         for name, path in paths.items():
             stored = _read(path, pooling)

@@ -42,16 +42,25 @@ class Masters:
         self._portions = [_Portion(each, build) for group in trained for each in _portions(group)]
         self._trained = [each for portion in self._portions for each in portion.trained]
         self._hooks: list[RemovableHandle] = []
-        self.parameters = sum(each.parameter.numel() for each in self._trained)
 
     @property
     def masters(self) -> list[nn.Parameter]:
         return [each.master for each in self._trained]
 
     @property
+    def bytes(self) -> tuple[int, int]:
+        """Of the gradients; and of the optimizer: moments, and masters that are not the model's own tensors."""
+        gradients = sum(each.sum.nbytes for each in self._trained if each.sum is not None)
+        states = [state for portion in self._portions for state in portion.optimizer.state.values()]
+        moments = sum(each.nbytes for state in states for each in state.values() if isinstance(each, Tensor))
+        copies = [each.master.nbytes for each in self._trained if each.rounded or each.rows is not None]
+        tables = [each.whole.nbytes for each in self._trained if each.rows is not None and each.rounded]
+        return gradients, moments + sum(copies) + sum(tables)
+
+    @property
     def rounded(self) -> bool:
         """Whether the model computes in a coarser format than its masters."""
-        return any(each.parameter.dtype != each.master.dtype for each in self._trained)
+        return any(each.rounded for each in self._trained)
 
     def collect(self) -> None:
         """Add the model's gradients to the masters': a sum of many parts would lose its small ones in bfloat16."""
@@ -81,9 +90,10 @@ class Masters:
         return norm
 
     def unrounded(self) -> None:
-        """Put the masters themselves into the model: what is saved is what was trained, not its rounded copy."""
+        """Put the masters themselves into the model, for good: saved is what was trained, not its rounded copy."""
         for each in self._trained:
             each.unround()
+        self._portions, self._trained = [], []  # gradients and moments are what needs most memory
 
     def write_back(self) -> None:
         """Make the model's tensors the rounded copies of the masters."""
@@ -101,6 +111,10 @@ class _Trained:
         self.master = nn.Parameter(self.whole if self.rows is None else self.whole[self.rows])
         self.sum: Tensor | None = None  # kept from update to update: large blocks that come and go leave holes
         self.parts = 0
+
+    @property
+    def rounded(self) -> bool:
+        return self.parameter.dtype != self.master.dtype
 
     def collect(self) -> None:
         came, self.parameter.grad = self.parameter.grad, None
@@ -129,7 +143,7 @@ class _Trained:
     def write_back(self) -> None:
         if self.rows is not None:
             self.parameter.index_copy_(0, self.rows, self.master.to(self.parameter.dtype))
-        elif self.parameter.dtype != self.master.dtype:
+        elif self.rounded:
             self.parameter.copy_(self.master)
 
     @torch.no_grad()

@@ -37,13 +37,12 @@ class Budget(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Part):
-    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), or Adam with an L2 penalty; linear warm-up, then decay."""
+    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), with a linear warm-up, then decay."""
 
     where: ClassVar[str] = "method.optim"
 
     learning_rate: float
     weight_decay: float = 0.01
-    decoupled: bool = True  # False: decay is the gradient of a penalty on squared weights, as in Adam and ridge
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: float = 0.1  # share of all steps over which the rate rises from zero
     decay: Literal["linear", "cosine", "constant"] = "linear"
@@ -72,13 +71,7 @@ class AdamW(Part):
         return [group for group in groups if group["params"]]
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(
-            list(groups),
-            lr=self.learning_rate,
-            betas=self.betas,
-            decoupled_weight_decay=self.decoupled,
-            fused=True,
-        )
+        return torch.optim.AdamW(list(groups), lr=self.learning_rate, betas=self.betas, fused=True)
 
     def factor(self, step: int, steps: int) -> float:
         """The share of the learning rate used for update `step` (from 0) of `steps`."""

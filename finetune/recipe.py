@@ -134,7 +134,7 @@ def _from_json(contract: type, value: Mapping[str, Any]) -> Any:
     if value.get("type") not in known:
         raise one_of(f"kind of {contract.__name__.lower()}", str(value.get("type")), known)
     kind = known[value["type"]]
-    known, given = hints(kind), {}
+    known, given = {each.name: hints(kind)[each.name] for each in fields(kind)}, {}
     for name, item in value.items():
         if name == "type":
             continue

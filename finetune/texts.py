@@ -42,7 +42,8 @@ class Texts(Examples):
         self.columns: list[str] = facts["columns"]
         self.targets, self.lengths = np.load(folder / "targets.npy"), np.load(folder / "lengths.npy")
         self.cut: Collection[int] = np.load(folder / "cut.npy").tolist()
-        self.reached: np.ndarray = np.load(folder / "reached.npy")
+        self.reached = reached = np.load(folder / "reached.npy")
+        self.largest = int(reached.max())
         self.ends = np.cumsum(self.lengths)
 
     @cached_property

@@ -37,7 +37,12 @@ class Fit:
     epochs: int  # completed; fewer than asked for where training stopped early
     seconds: float  # of updates alone: validation is not in it
     diverged: bool
-    masters: Masters
+    masters: Masters | None = None  # None: nothing was rounded
+
+    def unround(self) -> None:
+        """Make the model what was trained, where it is a rounded copy of that."""
+        if self.masters is not None:
+            self.masters.unrounded()
 
 
 def fit(
@@ -132,6 +137,20 @@ def fit(
         seconds=seconds,
         diverged=diverged,
         masters=masters,
+    )
+
+
+def solved(solve: Callable[[Silent], int], train: Examples, progress: Silent) -> Fit:
+    """What a training without the loop came to."""
+    started = time.perf_counter()
+    passes = solve(progress)
+    return Fit(
+        updates=passes,
+        examples=passes * len(train),
+        tokens=passes * train.tokens,
+        epochs=passes,
+        seconds=time.perf_counter() - started,
+        diverged=False,
     )
 
 

@@ -13,12 +13,13 @@ FILES = sorted(ROOT.rglob("*.py"))
 # a module imports only from rows above its own
 LAYERS = [
     {"errors", "hashing", "stats", "progress", "batches", "allocator", "metrics", "dropout"},
-    {"parts"},
+    {"parts", "solve"},
     {
         "axes",
         "anatomy",
         "cache",
         "convert",
+        "forecast",
         "hub",
         "masters",
         "measure",
@@ -37,7 +38,7 @@ LAYERS = [
     {"recipe"},
     {"session", "catalog"},
     {"certificate", "execute", "predict", "seen"},
-    {"certify", "grid", "look"},
+    {"certify", "grid", "look", "plan"},
     {"commands"},
     {"cli"},
     {"__main__"},

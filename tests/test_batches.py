@@ -57,9 +57,27 @@ def test_the_pieces_of_all_processes_are_the_batch_and_each_has_as_many(
     assert all(len(piece) <= (size or 5) for pieces in shares for piece in pieces)
 
 
-def test_pieces_are_even_and_have_about_the_tokens_asked_for() -> None:
+def test_a_batch_is_halved_until_its_pieces_have_no_more_than_the_tokens_asked_for() -> None:
     pieces = batches.micro(np.arange(65), 0, 1, np.full(65, 50), 1000, None)
-    assert [len(piece) for piece in pieces] == [22, 22, 21]  # 3250 tokens are nearer to three thousand than to four
+    assert [len(piece) for piece in pieces] == [17, 16, 16, 16]  # a half would have 1650 tokens
+
+
+def test_batches_of_any_length_come_in_few_shapes() -> None:
+    shapes = set()
+    for length in range(20, 257):
+        pieces = batches.micro(np.arange(32), 0, 1, np.full(32, length), 2048, None)
+        for count in map(len, pieces):
+            multiple = batches.multiple(count)
+            shapes.add(count * -(-length // multiple) * multiple)
+    assert len(shapes) <= 24
+    assert all(tokens % batches.SHAPES == 0 for tokens in shapes)
+
+
+def test_padding_to_few_shapes_costs_few_tokens() -> None:
+    for count in (1, 2, 3, 8, 13, 16, 32):
+        assert batches.multiple(count) <= 8
+    assert batches.multiple(32) == 2
+    assert batches.multiple(64) == 1
 
 
 def test_examples_of_about_one_length_share_a_piece() -> None:

@@ -11,7 +11,7 @@ import pytest
 import tiny
 import torch
 
-from finetune import Budget, LoRA, Recipe, axes, evaluate, methods
+from finetune import Budget, LoRA, Recipe, axes, evaluate, execute, methods
 from finetune.anatomy import ANATOMY
 from finetune.execute import run
 from finetune.methods import Method, Trainee
@@ -19,7 +19,6 @@ from finetune.outputs import read_lines
 from finetune.precision import Format
 from finetune.predict import load
 from finetune.session import session
-from finetune.train import fit
 
 METHODS = sorted(axes.names(methods))
 MATRIX = [(method, family) for method in METHODS for family in tiny.CONFIGS]
@@ -109,20 +108,6 @@ def test_what_is_saved_and_loaded_predicts_equal_logits(
 
 
 def train(trainee: Trainee, recipe: Recipe) -> None:
-    here = session(recipe)
-    done = fit(
-        trainee.module,
-        trainee.examples["train"],
-        loss=recipe.task.loss,
-        units=recipe.task.units(trainee.examples["train"]),
-        training=recipe.method.training(trainee.module),
-        reached=trainee.reached,
-        optim=recipe.method.optim,
-        budget=Budget(epochs=2, batch_size=8),
-        seed=0,
-        accelerator=here.accelerator,
-        validate=lambda: 0.0,
-        record=lambda _: None,
-        progress=here.progress,
-    )
-    done.masters.unrounded()
+    recipe = replace(recipe, budget=Budget(epochs=2, batch_size=8))
+    done = execute.train(session(recipe), trainee, lambda _: None)
+    done.unround()

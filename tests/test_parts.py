@@ -124,7 +124,6 @@ def test_a_field_holds_nothing_but_what_it_declares(part: type[Part], name: str)
         (AdamW, {"betas": (0.9,)}, "method.optim.betas must be a tuple of 2 values, each a number, got (0.9,)"),
         (AdamW, {"decay": "linaer"}, "unknown value of method.optim.decay 'linaer'; did you mean 'linear'?"),
         (AdamW, {"decay": 3}, "method.optim.decay must be one of linear, cosine, constant, got 3"),
-        (AdamW, {"decoupled": 1}, "method.optim.decoupled must be true or false, got 1"),
         (Files, {"train": None}, "data.train must be text, got None"),
         (Packaged, {"name": 3}, "checkpoint.name must be text, got 3"),
         (Full, {"optim": "adam"}, "method.optim must be an AdamW, got 'adam'"),

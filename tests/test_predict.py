@@ -102,7 +102,7 @@ def test_a_text_that_was_cut_is_named(toy: Callable[[str], Recipe], tmp_path: Pa
 
 
 def test_a_prediction_cannot_be_changed(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
-    (found,) = load(finished(replace(toy("bert"), method=Frozen(epochs=1)), tmp_path))(["cat"])
+    (found,) = load(finished(replace(toy("bert"), method=Frozen()), tmp_path))(["cat"])
     with pytest.raises(FrozenInstanceError):
         found.label = "dog"  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -166,14 +166,14 @@ def test_what_is_no_image_is_named(
     ],
 )
 def test_what_is_no_text_is_named(toy: Callable[[str], Recipe], tmp_path: Path, given: Any, words: str) -> None:
-    predictor = load(finished(replace(toy("bert"), method=Frozen(epochs=1)), tmp_path))
+    predictor = load(finished(replace(toy("bert"), method=Frozen()), tmp_path))
     with pytest.raises(InputError, match=words):
         predictor(given)
 
 
 def test_a_pair_for_a_run_on_single_texts_is_refused(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text(ROWS)
-    recipe = replace(toy("bert"), data=Files(train=str(tmp_path / "rows.csv")), method=Frozen(epochs=1))
+    recipe = replace(toy("bert"), data=Files(train=str(tmp_path / "rows.csv")), method=Frozen())
     with pytest.raises(InputError, match=r"was trained on single texts, got \('cat', 'dog'\)"):
         load(finished(recipe, tmp_path / "out"))([("cat", "dog")])
 
@@ -181,7 +181,7 @@ def test_a_pair_for_a_run_on_single_texts_is_refused(toy: Callable[[str], Recipe
 def test_a_folder_that_holds_no_run_is_named_with_the_runs_below_it(
     toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = finished(replace(toy("bert"), method=Frozen(epochs=1)), tmp_path)
+    folder = finished(replace(toy("bert"), method=Frozen()), tmp_path)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=f"{folder.parent} holds no finished run: .*runs below it: {folder.name}$"):
         load("toy_bert")
@@ -190,7 +190,7 @@ def test_a_folder_that_holds_no_run_is_named_with_the_runs_below_it(
 
 
 def test_a_run_that_lost_or_broke_what_it_saved_is_named(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
-    for method, file in ((Frozen(epochs=1), "head/head.safetensors"), (Full(), "model/model.safetensors")):
+    for method, file in ((Frozen(), "head/head.safetensors"), (Full(), "model/model.safetensors")):
         folder = finished(replace(toy("bert"), method=method), tmp_path)
         (folder / file).write_bytes(b"damaged")
         with pytest.raises(InputError, match=r"cannot be read: |cannot read the weights of checkpoint"):
@@ -201,7 +201,7 @@ def test_a_run_that_lost_or_broke_what_it_saved_is_named(toy: Callable[[str], Re
 
 
 def test_a_run_that_diverged_predicts_nothing(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
-    folder = finished(replace(toy("bert"), method=Frozen(epochs=1)), tmp_path)
+    folder = finished(replace(toy("bert"), method=Frozen()), tmp_path)
     record = folder / "result.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "diverged"}))
     with pytest.raises(InputError, match="holds a run that diverged"):
@@ -209,7 +209,7 @@ def test_a_run_that_diverged_predicts_nothing(toy: Callable[[str], Recipe], tmp_
 
 
 def test_the_record_of_a_run_does_not_say_where_it_lies(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
-    result = run(replace(toy("bert"), method=Frozen(epochs=1), split=Split(test_rows=4)), out=tmp_path)
+    result = run(replace(toy("bert"), method=Frozen(), split=Split(test_rows=4)), out=tmp_path)
     assert result.folder is not None
     stored = json.loads((result.folder / "result.json").read_text())
     assert "folder" not in stored

@@ -109,7 +109,7 @@ def test_features_are_taken_once_for_all_seeds_heads_and_poolings(
     pooled = features.Extraction._pooled
     monkeypatch.setattr(features.Extraction, "_pooled", lambda *given: passes.append(1) or pooled(*given))
     base = replace(toy("bert"), method=Frozen())
-    variants = [base, replace(base, method=Frozen(pooling="cls")), replace(base, method=Frozen(epochs=3))]
+    variants = [base, replace(base, method=Frozen(pooling="cls")), replace(base, method=Frozen(penalty=1e-2))]
     comparison = compare(seeds(variants, 2), out=tmp_path)
     assert len(comparison.results) == 6
     assert len(passes) == 3  # train, validation, test
@@ -202,7 +202,7 @@ def test_a_size_that_leaves_part_of_a_patch_is_answered_with_those_that_work(
 def test_a_frozen_run_is_the_same_whether_its_features_were_cached_or_not(
     toy: Callable[[str], Recipe], tmp_path: Path
 ) -> None:
-    recipe = replace(toy("bert"), method=Frozen(epochs=3))
+    recipe = replace(toy("bert"), method=Frozen(penalty=1e-2))
     cold = run(recipe, out=tmp_path / "cold")
     warm = run(recipe, out=tmp_path / "warm")
     left = [(folder(recipe, tmp_path / name) / "predictions.jsonl").read_text() for name in ("cold", "warm")]
@@ -216,7 +216,7 @@ def features_of(recipe: Recipe) -> list[Path]:
 
 
 def test_damaged_features_are_taken_again(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
-    recipe = replace(toy("bert"), method=Frozen(epochs=3))
+    recipe = replace(toy("bert"), method=Frozen(penalty=1e-2))
     first = run(recipe, out=tmp_path / "first")
     for path in features_of(recipe):
         path.write_bytes(path.read_bytes()[:50])

@@ -7,12 +7,14 @@ is used.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from finetune import catalog
+from finetune.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from finetune.report.tables import Table
 
 
+METHODS = "frozen,lora,full"
 FORMATS = ("terminal", "markdown", "csv", "latex")  # the methods of a table that write it
 
 
@@ -78,6 +81,23 @@ def takes_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="a name of `finetune list recipes`, or a .py file of yours")
 
 
+def takes_variants(parser: argparse.ArgumentParser) -> None:
+    """Recipes, and what of them: every method with every attention."""
+    parser.add_argument(
+        "recipes", metavar="RECIPE", nargs="+", help="names of `finetune list recipes`, or .py files of yours"
+    )
+    parser.add_argument(
+        "--methods",
+        default=METHODS,
+        help=f"separated by commas (all: `finetune list methods`; default: {METHODS})",
+    )
+    parser.add_argument(
+        "--attention",
+        help="separated by commas: stock, multihead, sliding_window, … (all: `finetune list attentions`; default: "
+        "each recipe's own)",
+    )
+
+
 def takes_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", help="frozen, lora, full, … (all: `finetune list methods`; default: the recipe's own)"
@@ -115,6 +135,26 @@ def variant(name: str, method: str | None, attention: str | None) -> Recipe:
     from finetune.attention.swap import named
 
     return replace(found, attention=named(attention))
+
+
+def variants(given: Any, progress: Silent) -> list[Recipe]:
+    """Every variant of `takes_variants`, with the settings it has a field for.
+
+    Raises:
+        InputError: something is not known, or no method is named.
+    """
+    from finetune import grid
+
+    methods = _listed(given.methods)
+    if not methods:
+        raise InputError(f"--methods names no method, got {given.methods!r}; for example --methods {METHODS}")
+    attentions = _listed(given.attention) if given.attention else [None]
+    found = [variant(*each) for each in itertools.product(given.recipes, methods, attentions)]
+    return [capped(recipe, given) for recipe in grid.settle(found, given.settings, progress)]
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def capped(recipe: Recipe, given: Any) -> Recipe:

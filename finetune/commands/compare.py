@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import sys
 from pathlib import Path
@@ -15,30 +14,14 @@ from finetune.errors import InputError
 
 if TYPE_CHECKING:
     from finetune.grid import Comparison
-    from finetune.progress import Silent
-    from finetune.recipe import Recipe
     from finetune.report.tables import Table
-
-METHODS = "frozen,lora,full"
 
 
 class Compare(Command):
     example = "finetune compare bert_r8 gpt_reviews --methods frozen,lora,full --seeds 3 --rows 600"
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "recipes", metavar="RECIPE", nargs="+", help="names of `finetune list recipes`, or .py files of yours"
-        )
-        parser.add_argument(
-            "--methods",
-            default=METHODS,
-            help=f"separated by commas (all: `finetune list methods`; default: {METHODS})",
-        )
-        parser.add_argument(
-            "--attention",
-            help="separated by commas: stock, multihead, sliding_window, … (all: `finetune list attentions`; default: "
-            "each recipe's own)",
-        )
+        commands.takes_variants(parser)
         parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
         commands.takes_format(parser)
         parser.add_argument(
@@ -53,7 +36,7 @@ class Compare(Command):
         if given.save is not None and (not given.save.strip() or Path(given.save).name != given.save):
             raise InputError(f"--save takes a name, not a path, got {given.save!r}")
         progress = commands.progress()
-        recipes = grid.seeds(_recipes(given, progress), given.seeds)
+        recipes = grid.seeds(commands.variants(given, progress), given.seeds)
         comparison = grid.compare(recipes, out=given.out, progress=progress)
         progress.say(_where(comparison, given.out))
         if commands.first():
@@ -68,25 +51,9 @@ class Compare(Command):
         return 0 if all(result.status == "done" for result in comparison.results) else 1
 
 
-def _recipes(given: Any, progress: Silent) -> list[Recipe]:
-    """Every variant asked for, with the settings it has a field for."""
-    from finetune import grid
-
-    methods = _listed(given.methods)
-    if not methods:
-        raise InputError(f"--methods names no method, got {given.methods!r}; for example --methods {METHODS}")
-    attentions = _listed(given.attention) if given.attention else [None]
-    variants = [commands.variant(*each) for each in itertools.product(given.recipes, methods, attentions)]
-    return [commands.capped(recipe, given) for recipe in grid.settle(variants, given.settings, progress)]
-
-
 def _where(comparison: Comparison, out: str) -> str:
     done = len(comparison.results)
     return f"done: {done} of {done + len(comparison.failures)} runs, {comparison.before} of them before; see {out}"
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def save(table: Table, comparison: Comparison, folder: Path, name: str) -> None:

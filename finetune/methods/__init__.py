@@ -18,6 +18,7 @@ from finetune.features import Extraction
 from finetune.optim import AdamW, Budget
 from finetune.parts import Part
 from finetune.precision import cast
+from finetune.progress import Silent
 from finetune.stats import Estimate
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ class Trainee:
     reached: Mapping[nn.Parameter, Tensor] = field(default_factory=dict)  # of a table, the rows that training looks up
     feature_seconds: float = 0.0  # what the features cost that the examples are, now or when they were first taken
     feature_memory: int = 0  # bytes, likewise
+    solve: Callable[[Silent], int] | None = None  # a way to the weights without the loop; returns passes over `train`
+
+    @property
+    def trained(self) -> int:
+        """How many parameters may move."""
+        return sum(parameter.numel() for parameter in self.module.parameters() if parameter.requires_grad)
 
 
 class Method(Part, ABC):
@@ -64,7 +71,7 @@ class Method(Part, ABC):
 
     where: ClassVar[str] = "method"
 
-    optim: AdamW
+    optim: AdamW  # of the loop: a method whose trainees are solved has none
 
     @abstractmethod
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> nn.Module:

@@ -5,21 +5,25 @@ N examples of a batch, E width, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finetune.anatomy import backbone
+from finetune.encode import Features
 from finetune.errors import InputError
 from finetune.features import check_pooling, pool
 from finetune.methods import Material, Method, Pretrained, Trainee
-from finetune.optim import AdamW, Budget
+from finetune.optim import Budget
 from finetune.precision import cast
+from finetune.progress import Silent
+from finetune.solve import logistic
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -28,46 +32,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen(Method):
-    """Every example goes through the backbone once; the head then passes over the features `epochs` times.
+    """Every example goes through the backbone once; the head is solved for: a penalised logistic regression.
 
     Which vector stands for an example matters more than most of what is tuned: `pooling` is the first token's (cls),
     the mean over all tokens, or the last token's.
     """
 
     pooling: str = "mean"
-    epochs: int = 100
-    batch_size: int = 64
-    # a linear head's loss is convex: small steps on it with an L2 penalty come out at regularised logistic regression
-    optim: AdamW = AdamW(learning_rate=1e-2, weight_decay=5e-3, decoupled=False)
+    penalty: float = 5e-3  # half of it times the sum of the head's squared weights is added to the mean loss
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_pooling(self.pooling)
-        if self.epochs < 1 or self.batch_size < 1:
-            raise InputError(
-                f"method.epochs and method.batch_size must be at least 1, got {self.epochs} and {self.batch_size}"
-            )
+        if not 0 <= self.penalty < math.inf:
+            raise InputError(f"method.penalty must be at least 0 and finite, got {self.penalty}")
 
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
         return model.requires_grad_(False).eval()
 
     def budget(self, budget: Budget) -> Budget:
-        # of the head; the backbone is passed once, whatever the recipe says
-        return replace(budget, epochs=self.epochs, batch_size=self.batch_size)
+        return Budget()  # whatever the recipe says: the backbone is passed once, and the head is solved
 
     def trainee(self, material: Material) -> Trainee:
         features, facts = material.extraction(
             lambda: material.build(material.weights)[0], material.examples, self.pooling
         )
         train = features["train"]
-        # the head is small: it is trained in float32, whatever the device is fast in
-        head = Head(train.batch(np.arange(len(train))).inputs["features"], len(material.labels)).to(material.device)
+        # the head is small: it is in float32, whatever the device is fast in
+        head = Head(train.features_NE, len(material.labels)).to(material.device)
         return Trainee(
             module=head,
             examples=features,
             parameters=facts.parameters + sum(parameter.numel() for parameter in head.parameters()),
             feature_seconds=facts.seconds,
             feature_memory=facts.peak_memory_bytes,
+            solve=partial(head.solve, train, self.penalty),
         )
 
     def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
@@ -98,10 +97,18 @@ class Head(nn.Module):
         self.register_buffer("scale_E", torch.where(deviation_E > 1e-6, deviation_E, 1.0))
         self.linear = nn.Linear(features_NE.shape[1], classes)
 
+    def solve(self, train: Features, penalty: float, progress: Silent) -> int:
+        """Fit it to features and their labels; returns the passes over them."""
+        features_NE = self.brought(train.features_NE.to(self.centre_E.device))
+        return logistic(self.linear, features_NE, torch.from_numpy(train.targets), penalty, progress)
+
+    def brought(self, features_NE: Tensor) -> Tensor:
+        return (features_NE.float() - self.centre_E) / self.scale_E
+
     def forward(self, features: Tensor) -> SequenceClassifierOutput:
         from transformers.modeling_outputs import SequenceClassifierOutput
 
-        return SequenceClassifierOutput(logits=self.linear((features.float() - self.centre_E) / self.scale_E))
+        return SequenceClassifierOutput(logits=self.linear(self.brought(features)))
 
 
 class Probe(nn.Module):

@@ -95,10 +95,11 @@ def table(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     """
     found = groups(results, failed)
     rows = tuple(_row(group, apart or MISSING) for group, apart in zip(found, differences(found), strict=True))
-    return _without_idle(Table(HEADER, rows, notes(found)))
+    return without_idle(Table(HEADER, rows, notes(found)))
 
 
-def _without_idle(table: Table) -> Table:
+def without_idle(table: Table) -> Table:
+    """The table without columns that say nothing."""
     kept = [name not in IDLE or any(row[n] != IDLE[name] for row in table.rows) for n, name in enumerate(table.header)]
     header, *rows = (tuple(itertools.compress(cells, kept)) for cells in (table.header, *table.rows))
     return replace(table, header=header, rows=tuple(rows))

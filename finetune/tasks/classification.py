@@ -86,7 +86,7 @@ class Classification(Task):
         tokenizer = load_tokenizer(weights)
         length = longest_text(tokenizer, getattr(config, "max_position_embeddings", None), self.max_length)
         found = texts(rows, tokenizer, length, key)
-        if (largest := int(found.reached.max())) >= config.vocab_size:
+        if (largest := found.largest) >= config.vocab_size:
             raise InputError(
                 f"the tokenizer of {weights.name} makes token {largest}, the model knows {config.vocab_size}: "
                 "they do not belong together"

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +50,78 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
         result = run(recipe, out=Path(scratch) / "outputs", progress=watch)
         assert result.folder is not None
         lines = (result.folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    taken = result.seconds["train"] + result.seconds["features"]
     return {
-        "train": result.seconds["train"] + result.seconds["features"],
+        "train": taken,
+        "whole": taken + result.seconds["eval"],
         "first": watch.first,
         "predicted": [json.loads(line)["output"] for line in lines],
-        "tokens": result.tokens_per_second * result.seconds["train"],
         "updates": result.updates,
+        "saved_mb": result.saved_bytes / 2**20,
     }
 
 
+def grid(variants: list[dict[str, Any]]) -> dict[str, Any]:
+    """Many recipes in one process, as `finetune compare` runs them."""
+    from finetune import catalog
+    from finetune.grid import compare
+
+    recipes = [catalog.load(each["recipe"]).of(each["method"]).override(each["settings"]) for each in variants]
+    with tempfile.TemporaryDirectory() as scratch:
+        cache_without_features(Path(scratch))
+        done = compare(recipes, out=Path(scratch) / "outputs")
+    assert len(done.results) == len(variants), done.failures
+    return {"accuracy": [next(iter(result.scores.values())).value for result in done.results]}
+
+
+def forecast(job: dict[str, Any]) -> dict[str, Any]:
+    """What `finetune plan` says."""
+    from finetune import catalog
+    from finetune.plan import plan
+
+    found = plan(catalog.load(job["recipe"]).of(job["method"]).override(job["settings"]))
+    return {
+        "train": found.seconds["train"] + found.seconds["features"],
+        "whole": found.seconds["train"] + found.seconds["features"] + found.seconds["eval"],
+        "peak_mb": found.peak / 2**20,
+        "saved_mb": found.disk["trained"] / 2**20,
+    }
+
+
+def rows(count: int) -> dict[str, Any]:
+    """A small model on many rows of a file."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    import tiny
+
+    from finetune import Budget, Classification, Files, Frozen, Full, Local, Recipe, Split
+    from finetune.execute import run
+
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["FINETUNE_CACHE"] = f"{scratch}/cache"
+        words = ("cat", "dog", "horse", "sheep")
+        with open(f"{scratch}/rows.csv", "w") as file:
+            file.write("text,label\n")
+            for number in range(count):
+                file.write(f"{words[number % 4]} {words[number // 4 % 4]} {number},{number % 2}\n")
+        recipe = Recipe(
+            name="rows",
+            checkpoint=Local(str(tiny.write("bert", Path(scratch) / "model"))),
+            data=Files(train=f"{scratch}/rows.csv"),
+            task=Classification(),
+            method=Full(),
+            split=Split(test_rows=1000),
+            budget=Budget(epochs=1, batch_size=512),
+        )
+        for method in (Full(), Frozen()):
+            run(replace(recipe, method=method), out=f"{scratch}/outputs")
+    return {"rows": count}
+
+
 if __name__ == "__main__":
-    said = main(json.loads(sys.argv[1]))
-    said["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    asked = json.loads(sys.argv[1])
+    kinds = {"grid": grid, "plan": forecast, "rows": rows, "run": main}
+    said = kinds[asked["kind"]](asked["job"])
+    said["process"] = since_start()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    said.setdefault("peak_mb", peak)
     print(json.dumps(said))

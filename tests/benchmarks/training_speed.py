@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -35,7 +36,10 @@ HERE = Path(__file__).parent
 TEST_ROWS, BATCH = 400, 32
 MODELS = {"bert_r8": "MiniLM", "gpt_reviews": "SmolLM2", "vit_mnist": "DINOv2-small"}
 AS_USERS, AT_BEST, EXACT = "Trainer, bf16", "Trainer, bf16, grouped by length", "Trainer, fp32"
-LOOP, SENTENCES = "accelerate loop, bf16", "sentence-transformers + scikit-learn"
+LOOP = "accelerate loop, bf16"
+SENTENCES, SENTENCES_BF16 = "sentence-transformers + scikit-learn, fp32", "sentence-transformers + scikit-learn, bf16"
+TABLE = "Trainer, bf16, one process a run"
+COUNTS = (10_000, 100_000, 1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,7 @@ class Work:
     epochs: int
     peers: dict[str, float]
     memory: float  # the peak memory of a peer over ours that is the goal
+    timed: str = "train"  # or "whole": with predicting the test rows
     stock_epochs: int | None = None  # where a peer trains longer than a recipe would
 
     @property
@@ -88,23 +93,48 @@ WORKS = [
         method="frozen",
         rows=640,
         epochs=1,
-        peers={AS_USERS: 40.0, SENTENCES: 4.0},
+        peers={AS_USERS: 40.0, SENTENCES: 4.0, SENTENCES_BF16: 4.0},
         memory=1 / 0.3,
+        timed="whole",  # to predictions of the test rows: features are also taken of those
         stock_epochs=10,
     ),
 ]
+PEERS = {LOOP: "accelerate", SENTENCES: "sentence_transformers", SENTENCES_BF16: "sentence_transformers"}
+RATES = {"full": (5e-5, 1e-4, 2e-4), "lora": (5e-4, 1e-3, 2e-3), "frozen": (1e-3, 5e-3, 2e-2)}  # frozen: the penalty
+GRID = [(method, rate, seed) for method, rates in RATES.items() for rate in rates for seed in range(3)]
 
 
-def ours(work: Work) -> list[Record]:
-    return process("ours.py", {"recipe": work.recipe, "method": work.method, "settings": work.settings})
+def ours(work: Work, kind: str = "run") -> list[Record]:
+    job = {"recipe": work.recipe, "method": work.method, "settings": work.settings}
+    return process("ours.py", {"kind": kind, "job": job})
 
 
-def theirs(work: Work, peer: str, rows: Path) -> list[Record]:
+def our_grid() -> list[Record]:
+    jobs = []
+    for method, rate, seed in GRID:
+        work = grid_work(method)
+        name = "method.penalty" if method == "frozen" else "method.optim.learning_rate"
+        settings = [*work.settings, f"{name}={rate}", f"seed={seed}"]
+        jobs.append({"recipe": work.recipe, "method": method, "settings": settings})
+    return process("ours.py", {"kind": "grid", "job": jobs})
+
+
+def grid_work(method: str) -> Work:
+    return Work(
+        recipe="bert_r8", method=method, rows=320, epochs=1, peers={}, memory=1, stock_epochs=10 * (method == "frozen")
+    )
+
+
+def their_run(method: str, rate: float, seed: int, rows: Path) -> list[Record]:
+    return theirs(grid_work(method), AS_USERS, rows, None if method == "frozen" else rate, seed)
+
+
+def theirs(work: Work, peer: str, rows: Path, rate: float | None = None, seed: int = 0) -> list[Record]:
     recipe = work.whole()
     here = session(recipe)
     with tempfile.TemporaryDirectory() as scratch:
         job: dict[str, Any] = {
-            "peer": {LOOP: "accelerate", SENTENCES: "sentence_transformers"}.get(peer, "trainer"),
+            "peer": PEERS.get(peer, "trainer"),
             "checkpoint": str(here.weights.folder),
             "data": str(rows),
             "scratch": scratch,
@@ -116,15 +146,22 @@ def theirs(work: Work, peer: str, rows: Path) -> list[Record]:
             "epochs": work.stock_epochs or work.epochs,
             "batch_size": BATCH,
             # a head of a Trainer learns at another rate than our linear one
-            "learning_rate": 1e-3 if work.method == "frozen" else recipe.method.optim.learning_rate,
-            "seed": recipe.seed,
-            "precision": "float32" if peer == EXACT else "bfloat16",
+            "learning_rate": rate or (1e-3 if work.method == "frozen" else recipe.method.optim.learning_rate),
+            "seed": seed,
+            "precision": "float32" if peer in (EXACT, SENTENCES) else "bfloat16",
             "grouped": peer == AT_BEST,
         }
         if work.method == "lora":
             body = anatomy(here.build(here.weights)[0])
             job["lora"] = {"r": 8, "lora_alpha": 16, "target_modules": body.pattern(("query", "value"))}
         return process("stock.py", job)
+
+
+def their_help() -> list[Record]:
+    """Seconds until `finetune --help` has answered."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "finetune", "--help"], capture_output=True, check=True)
+    return [{"process": time.perf_counter() - started}]
 
 
 def process(script: str, job: dict[str, Any]) -> list[Record]:
@@ -174,7 +211,7 @@ def table(ledger: Ledger, rounds: int) -> list[Record]:
         for peer, goal in work.peers.items():
             other = [ledger.entries[key(work, peer, number)][0] for number in range(rounds)]
             scored = {"ours_accuracy": accuracy(work, mine[0]), "theirs_accuracy": accuracy(work, other[0])}
-            records.append(labels | {"peer": peer} | better(mine, other, "train", "s", goal) | scored)
+            records.append(labels | {"peer": peer} | better(mine, other, work.timed, "s", goal) | scored)
             records.append(labels | {"peer": peer} | better(mine, other, "peak_mb", "MB", work.memory))
             if "first" in other[0] and work.method != "frozen":
                 records.append(labels | {"peer": peer} | better(mine, other, "first", "s to first update", 2.0))
@@ -187,7 +224,39 @@ def table(ledger: Ledger, rounds: int) -> list[Record]:
             full = next(each for each in WORKS if each.method == "full" and each.recipe == work.recipe)
             whole = [ledger.entries[key(full, "ours", number)][0] for number in range(rounds)]
             records.append(labels | {"peer": "our full fine-tuning"} | better(mine, whole, "train", "s", 1 / 0.75))
+    return records + rest(ledger)
+
+
+def rest(ledger: Ledger) -> list[Record]:
+    """What is measured once: the grid, the start, and many rows."""
+    mine = ledger.entries["grid: ours"]
+    stock = [{"process": sum(ledger.entries[grid_key(*each)][0]["process"] for each in GRID)}]
+    labels = {"work": "grid of 27 runs, 320 rows", "model": "MiniLM", "peer": TABLE}
+    records = [labels | better(mine, stock, "process", "s", 6.0)]
+    help_ = ledger.entries["help"][0]["process"]
+    limit = {"ours": round(help_, 3), "theirs": 0.4, "unit": "s", **ratio([help_], [0.4], 1.0)}
+    records.append({"work": "finetune --help", "model": "–", "peer": "the goal"} | limit)
+    few, *more = (ledger.entries[f"rows: {count}"] for count in COUNTS)
+    for count, many in zip(COUNTS[1:], more, strict=True):
+        labels = {"work": f"{count:,} rows, full and frozen", "model": "tiny BERT", "peer": f"{COUNTS[0]:,} rows"}
+        records.append(labels | better(many, few, "peak_mb", "MB", 0.9))
     return records
+
+
+def foreseen(ledger: Ledger, rounds: int) -> list[Record]:
+    """What `finetune plan` says beside what it came to."""
+    records = []
+    for work in WORKS:
+        said = ledger.entries[key(work, "plan", 0)][0]
+        for what, unit in ((work.timed, "s"), ("peak_mb", "MB"), ("saved_mb", "MB")):
+            came = statistics.median(ledger.entries[key(work, "ours", number)][0][what] for number in range(rounds))
+            labels = {"work": work.name, "model": MODELS[work.recipe], "unit": unit}
+            records.append(labels | {"planned": said[what], "measured": came, "off": said[what] / came - 1})
+    return records
+
+
+def grid_key(method: str, rate: float, seed: int) -> str:
+    return f"grid: Trainer, {method} {rate:g}, seed {seed}"
 
 
 def better(mine: list[Record], other: list[Record], what: str, unit: str, goal: float) -> Record:
@@ -211,7 +280,7 @@ def key(work: Work, who: str, number: int) -> str:
     return f"{work.recipe}, {work.name}: {who}, round {number}"
 
 
-def markdown(records: list[Record], conditions: dict[str, Any]) -> str:
+def markdown(records: list[Record], planned: list[Record], conditions: dict[str, Any]) -> str:
     about = ", ".join(f"{name} {value}" for name, value in conditions.items())
     named = ("work", "model", "peer", "unit")
     header = (*named, "ours", "theirs", "ratio", "95 %", "goal", "verdict", "our accuracy %", "theirs %")
@@ -229,11 +298,27 @@ def markdown(records: list[Record], conditions: dict[str, Any]) -> str:
         )
         for record in records
     ]
+    plans = [
+        (
+            each["work"],
+            each["model"],
+            f"{each['planned']:.3g}",
+            f"{each['measured']:.3g}",
+            each["unit"],
+            f"{100 * each['off']:+.0f}",
+        )
+        for each in planned
+    ]
+    planned_header = ("work", "model", "planned", "measured", "unit", "off by %")
     return (
         f"# Training beside its peers\n\nMade by `make bench`: {about}. Medians; a ratio above 1 is ours being better. "
         f"Accuracy with its 95 % interval over {TEST_ROWS} test rows, of the first round. *Its products alone* is what "
         "the matrix products of the real tokens take at the rate of the largest: the ratio is the share that training "
-        f"reaches.\n\n{tabulate(rows, header, tablefmt='github', disable_numparse=True)}\n"
+        f"reaches.\n\n{tabulate(rows, header, tablefmt='github', disable_numparse=True)}\n\n"
+        "The grid is 3 methods × 3 rates × 3 seeds (frozen: penalties), 320 rows, one epoch, the Trainer's frozen runs "
+        "10 epochs; each peer's run is a process of its own, and the start of processes is in it.\n\n"
+        f"## What `finetune plan` said before\n\n"
+        f"{tabulate(plans, planned_header, tablefmt='github', disable_numparse=True)}\n"
     )
 
 
@@ -253,7 +338,14 @@ def main() -> None:
                 jobs += [(key(work, peer, number), partial(theirs, work, peer, rows)) for peer in work.peers]
                 if work.method == "full":
                     jobs.append((key(work, "limit", number), partial(limit, work)))
+            if number == 0:
+                jobs += [(key(work, "plan", 0), partial(ours, work, "plan")) for work in WORKS]
+        jobs += [(f"rows: {count}", partial(process, "ours.py", {"kind": "rows", "job": count})) for count in COUNTS]
+        rows = Path(folder) / "grid"
+        jobs += [("help", their_help), ("grid: ours", our_grid)]
+        jobs += [(grid_key(*each), partial(their_run, *each, rows)) for each in GRID]
         jobs = [(what, how) for what, how in jobs if given.only in what]
+        save_rows(grid_work("full"), rows)
         for index, work in enumerate(WORKS):
             if any(what not in ledger.entries and what.startswith(f"{work.recipe}, {work.name}") for what, _ in jobs):
                 save_rows(work, Path(folder) / str(index))
@@ -263,7 +355,8 @@ def main() -> None:
         print(json.dumps({what: ledger.entries[what] for what, _ in jobs}, indent=1))
         return
     records = table(ledger, given.rounds)
-    page = markdown(records, ledger.conditions)
+    planned = foreseen(ledger, given.rounds)
+    page = markdown(records, planned, ledger.conditions)
     ledger.publish(records, page)
     print(page)
 
