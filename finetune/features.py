@@ -6,16 +6,18 @@ N examples of a batch, T tokens, E width.
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from finetune import batches
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedModel
 
-FORMAT = 4  # counts up when what is stored, or how it is computed, changes
+FACTS = "facts.json"  # written last: where it is, everything else is
+FORMAT = 5  # counts up when what is stored, or how it is computed, changes
 
 
 def pool(body: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -82,7 +85,7 @@ class Extraction:
 
         The backbone is built only if something is missing, and random numbers go on as if it never were.
         """
-        paths = {name: self.folder / f"{self._key(split)}.safetensors" for name, split in examples.items()}
+        paths = {name: self.folder / self._key(split) for name, split in examples.items()}
         with self.accelerator.main_process_first():  # one process computes, the others read
             missing = [name for name, path in paths.items() if _read(path, pooling) is None]
             if missing:
@@ -108,41 +111,46 @@ class Extraction:
         body = cast(backbone(model), self.accelerator.device, self.dtype).eval()
         self.progress.start("features", sum(examples.tokens for examples, _ in wanted.values()), "tok")
         for examples, path in wanted.values():
-            started = time.perf_counter()
-            with PeakMemory(self.accelerator.device) as memory:
-                pooled = self._pooled(body, examples)
-            facts = Facts(
-                parameters=sum(parameter.numel() for parameter in body.parameters()),
-                seconds=time.perf_counter() - started,
-                peak_memory_bytes=memory.bytes,
-            )
-            _write(path, pooled, facts)
+            with writing_cache():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with TemporaryDirectory(dir=path.parent) as scratch:
+                    self._take(body, examples, Path(scratch))
+                    shutil.rmtree(path, ignore_errors=True)  # what was damaged
+                    with suppress(FileExistsError):  # another process was faster
+                        Path(scratch).rename(path)
         self.progress.end()
 
+    def _take(self, body: PreTrainedModel, examples: Examples, folder: Path) -> None:
+        started = time.perf_counter()
+        with PeakMemory(self.accelerator.device) as memory:
+            self._pooled(body, examples, folder)
+        facts = Facts(
+            parameters=sum(parameter.numel() for parameter in body.parameters()),
+            seconds=time.perf_counter() - started,
+            peak_memory_bytes=memory.bytes,
+        )
+        (folder / FACTS).write_text(json.dumps(asdict(facts)))
+
     @torch.inference_mode()
-    def _pooled(self, body: PreTrainedModel, examples: Examples) -> dict[str, Tensor]:
-        stored: dict[str, Tensor] = {}
+    def _pooled(self, body: PreTrainedModel, examples: Examples, folder: Path) -> None:
+        """Write a file for each pooling; vectors are on disk as soon as they are there."""
+        stored: dict[str, np.memmap] = {}
         for indices in batches.sweep(examples.lengths, tokens_per_pass(self.accelerator.device)):
-            batch = examples.batch(indices, batches.multiple(len(indices))).to(self.accelerator.device, self.dtype)
+            multiple = batches.multiple(len(indices))
+            batch = examples.batch(indices, multiple).to(self.accelerator.device, self.dtype)
             for name, vectors_NE in pool(body, batch.inputs).items():
-                whole = stored.setdefault(name, torch.empty(len(examples), vectors_NE.shape[1]))
-                whole[torch.from_numpy(indices)] = vectors_NE.cpu()
+                if name not in stored:
+                    shape = (len(examples), vectors_NE.shape[1])
+                    stored[name] = open_memmap(folder / f"{name}.npy", "w+", dtype=np.float32, shape=shape)
+                stored[name][indices] = vectors_NE.cpu().numpy()
             self.progress.advance(int(examples.lengths[indices].sum()))
-        return stored
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:
-    with writing_cache():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")  # two processes may take the same features at once
-        save_file(dict(tensors), partial, metadata={"facts": json.dumps(asdict(facts))})
-        partial.replace(path)
-
-
-def _read(path: Path, pooling: str) -> tuple[Tensor, Facts] | None:
-    """What was stored; None where nothing was, or where it is damaged: it is then taken again."""
+def _read(folder: Path, pooling: str) -> tuple[Tensor, Facts] | None:
+    """What was stored, as it is on disk; None where nothing was, or where it is damaged: it is then taken again."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return file.get_tensor(pooling), Facts(**json.loads(file.metadata()["facts"]))
-    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
+        facts = Facts(**json.loads((folder / FACTS).read_text()))
+        features_NE = np.load(folder / f"{pooling}.npy", mmap_mode="c")  # nobody writes, but torch wants that one could
+    except (OSError, EOFError, TypeError, ValueError):
         return None
+    return torch.from_numpy(features_NE), facts

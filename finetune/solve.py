@@ -5,6 +5,8 @@ N examples, E width, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,18 +18,29 @@ MOST = 500  # passes over the features
 ENOUGH = 1e-7  # loss: an iteration that gains less is the last
 
 
-def logistic(head: nn.Linear, features_NE: Tensor, targets_N: Tensor, penalty: float, progress: Silent) -> int:
+def logistic(
+    head: nn.Linear,
+    features_NE: Tensor,
+    targets_N: Tensor,
+    penalty: float,
+    progress: Silent,
+    prepare: Callable[[Tensor], Tensor] = torch.Tensor.float,
+) -> int:
     """Give a linear layer the weights W and bias of the least mean cross-entropy plus ½ · penalty · ‖W‖².
 
     By L-BFGS (Liu and Nocedal 1989) from zero, so that neither a seed nor an order of examples has a say.
 
     Args:
-        features_NE: on the layer's device, or on disk: a portion of them is moved at a time.
+        features_NE: in memory or on disk: no more than a portion of them is prepared at a time.
+        prepare: what the layer reads of a portion of the features, on its device.
 
     Returns:
         Passes over the features.
     """
     count, steps = len(targets_N), 0
+    parts = [slice(start, start + PORTION) for start in range(0, count, PORTION)]
+    # few are prepared once, many at every pass
+    held = [(prepare(features_NE), targets_N.to(head.weight.device))] if len(parts) == 1 else None
     progress.start("head", MOST, "pass")
 
     def loss() -> Tensor:
@@ -35,10 +48,10 @@ def logistic(head: nn.Linear, features_NE: Tensor, targets_N: Tensor, penalty: f
         head.zero_grad()
         total.backward()
         total = total.detach()
-        for start in range(0, count, PORTION):
-            part = slice(start, start + PORTION)
-            logits_NC = head(features_NE[part].to(head.weight))
-            part_loss = F.cross_entropy(logits_NC, targets_N[part].to(logits_NC.device), reduction="sum") / count
+        for read_NE, known_N in held or (
+            (prepare(features_NE[part]), targets_N[part].to(head.weight.device)) for part in parts
+        ):
+            part_loss = F.cross_entropy(head(read_NE), known_N, reduction="sum") / count
             part_loss.backward()
             total += part_loss.detach()
         nonlocal steps

@@ -12,7 +12,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # a module imports only from rows above its own
 LAYERS = [
-    {"errors", "hashing", "stats", "progress", "batches", "allocator", "metrics", "dropout"},
+    {"errors", "hashing", "paired", "stats", "progress", "batches", "allocator", "metrics", "dropout"},
     {"parts", "solve"},
     {
         "axes",

@@ -217,14 +217,14 @@ def test_kept_features_are_listed_with_their_size_and_removed_alone(
 ) -> None:
     answer(capsys, "run", str(mine), "--method", "frozen", "--out", str(tmp_path / "out"))
     kept = list((own_cache / "features").iterdir())
-    (own_cache / "features" / "large.safetensors").write_bytes(b"0" * 3_000_000)
+    (own_cache / "features" / "large.npy").write_bytes(b"0" * 3_000_000)
     assert len(kept) == 3  # train, validation, test
     _, out, _ = answer(capsys, "assets")
     features, encoded = out.splitlines()[-2:]
     assert features == "features       cache        3 MB  4 kept"
     assert encoded.startswith("encoded        cache        0 MB  4 kept")  # three splits of token ids, and their facts
     assert answer(capsys, "assets", "list", "features")[1] == features + "\n"
-    others = sorted(path for path in own_cache.rglob("*") if path.is_file() and path.parent.name != "features")
+    others = sorted(path for path in own_cache.rglob("*") if path.is_file() and "features" not in path.parts)
     code, out, _ = answer(capsys, "assets", "remove", "features")
     assert (code, out) == (0, "features       cache        3 MB  removed\n")
     assert sorted(path for path in own_cache.rglob("*") if path.is_file()) == others

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from finetune import Files, InputError
-from finetune.data import Rows
+from finetune.data import Rows, files
 from finetune.progress import Silent
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -225,3 +225,20 @@ def test_a_folder_without_class_folders_says_what_is_expected(tmp_path: Path) ->
     Image.new("RGB", (8, 8)).save(tmp_path / "loose.png")
     with pytest.raises(InputError, match="holds no images in sub-folders; expected .*/<class>/<image>.png"):
         read(Files(train=str(tmp_path)))
+
+
+def test_a_file_read_in_portions_is_the_file_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = csv(tmp_path, "text,label\n" + "".join(f"{'abcd'[n % 4]},{n % 2}\n" for n in range(23)))
+    found = []
+    for portion in (10_000, 5):
+        monkeypatch.setattr(files, "PORTION", portion)
+        monkeypatch.setenv("FINETUNE_CACHE", str(tmp_path / str(portion)))
+        found.append(read(data).train.to_list())
+    assert found[0] == found[1]
+    ids = [row["id"] for row in found[0]]
+    assert len(set(ids)) == 23
+    assert (ids[4], ids[8]) == (f"{ids[0]}-1", f"{ids[0]}-2")  # rows of the same text and label
+
+
+def test_rows_of_a_file_are_on_disk_not_in_memory(tmp_path: Path) -> None:
+    assert read(csv(tmp_path, GOOD)).train.cache_files

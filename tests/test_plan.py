@@ -15,6 +15,7 @@ from finetune.cache import FEATURES, kept_dir
 from finetune.cli import main
 from finetune.execute import run
 from finetune.forecast import Forecast
+from finetune.outputs import size
 from finetune.plan import plan
 from finetune.report.forecasts import duration, forecasts
 
@@ -47,7 +48,7 @@ def test_features_are_foreseen_with_the_room_they_take_and_none_are_kept(
     forecast, result = planned("bert", Frozen())
     assert forecast.seconds["features"] > 0
     assert forecast.parameters == result.parameters
-    kept = sum(path.stat().st_size for path in kept_dir(FEATURES).iterdir())  # the run's own
+    kept = size(kept_dir(FEATURES))  # the run's own
     assert forecast.disk["cache"] == pytest.approx(kept, rel=0.25)
 
 

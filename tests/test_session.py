@@ -33,6 +33,7 @@ from finetune import (
     run,
     seeds,
 )
+from finetune.encode import Features
 from finetune.evaluate import _in_order
 from finetune.predict import load
 from finetune.progress import Silent
@@ -212,15 +213,27 @@ def test_a_frozen_run_is_the_same_whether_its_features_were_cached_or_not(
 
 
 def features_of(recipe: Recipe) -> list[Path]:
-    return sorted(session(recipe).material().extraction.folder.glob("*.safetensors"))
+    return sorted(session(recipe).material().extraction.folder.iterdir())
 
 
-def test_damaged_features_are_taken_again(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["mean.npy", "facts.json"])
+def test_damaged_features_are_taken_again(toy: Callable[[str], Recipe], tmp_path: Path, damage: str) -> None:
     recipe = replace(toy("bert"), method=Frozen(penalty=1e-2))
     first = run(recipe, out=tmp_path / "first")
-    for path in features_of(recipe):
-        path.write_bytes(path.read_bytes()[:50])
+    for folder_ in features_of(recipe):
+        (folder_ / damage).write_bytes((folder_ / damage).read_bytes()[:50])
     assert run(recipe, out=tmp_path / "second").scores == first.scores
+
+
+def test_features_stay_on_disk(toy: Callable[[str], Recipe]) -> None:
+    here = session(replace(toy("bert"), method=Frozen()))
+    trainee = here.recipe.method.trainee(here.material())
+    assert trainee.solve is not None
+    train = trainee.examples["train"]
+    assert isinstance(train, Features)
+    maps = Path("/proc/self/maps").read_text()
+    assert "mean.npy" in maps
+    assert "cls.npy" not in maps  # of another pooling nothing is read
 
 
 @pytest.mark.parametrize(("file", "field"), [("config.json", "layer_norm_eps"), ("tokenizer.json", "version")])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import re
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 from datasets.exceptions import DatasetGenerationError
 from PIL import Image
 
@@ -23,6 +23,8 @@ from finetune.hashing import content_key, file_sha256
 from finetune.progress import Silent
 
 READERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+ROWS = 1  # counts up when the same file comes to other rows
+PORTION = 10_000  # rows looked at together
 TAB = "tab"  # what one writes for the separator that cannot be seen
 SEPARATORS = (";", "\t", "|", ",")
 IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -68,48 +70,29 @@ class Files(Data):
 
     def load(self, fetched: Fetched) -> Rows:
         paths = {part: Path(path) for part, path in fetched.source.items()}
-        read = {part: self._images(path) if path.is_dir() else self._table(path) for part, path in paths.items()}
-        labels = class_names(read["train"]["label"], str(paths["train"]))
-        if "test" in read:
-            self._check_known(read["test"], labels, paths["test"])
-        rows = {part: to_rows(columns, labels) for part, columns in read.items()}
-        if "image" in read["train"]:
-            rows = {part: table.cast_column("image", datasets.Image()) for part, table in rows.items()}
+        if paths["train"].is_dir():
+            return self._folders(paths)
+        tables = {part: _Table(path, self.separator, self._columns) for part, path in paths.items()}
+        labels = class_names(tables["train"].labels, str(paths["train"]))
+        if "test" in tables:
+            tables["test"].check_known(labels)
+        rows = {part: table.rows(labels) for part, table in tables.items()}
         return Rows(train=rows["train"], test=rows.get("test"), labels=labels)
 
-    def _table(self, path: Path) -> dict[str, Sequence[Any]]:
-        table = _read(path, self.separator)
-        wanted = {
-            "text": self.text,
-            "text_pair": self.text_pair,
-            "label": self.label,
-            "id": self.id,
-            "group": self.group,
-        }
-        columns = {}
-        for name, column in wanted.items():
-            if column is None:
-                continue
-            if column not in table.column_names:
-                raise InputError(
-                    f"{path} has no column for data.{name}: {one_of('column', column, table.column_names)}"
-                )
-            columns[name] = [None if value is None else str(value) for value in table[column][:]]
-        for name in columns:
-            empty = [row for row, value in enumerate(columns[name]) if value in (None, "")]
-            if name in ("text", "text_pair") and len(empty) < len(table):  # an empty text is one, a whole column is not
-                columns[name] = [value or "" for value in columns[name]]
-            elif empty:
-                shown = ", ".join(_place(path, row, self.separator) for row in empty[:5])
-                more = " …" if len(empty) > 5 else ""
-                raise InputError(f"{path}: column {wanted[name]!r} is empty in {len(empty)} rows ({shown}{more})")
-        if "id" in columns:
-            _check_unique(columns["id"], path, wanted["id"] or "")
-        else:
-            columns["id"] = _content_ids(
-                [columns["text"], columns.get("text_pair") or columns["text"], columns["label"]]
-            )
-        return columns
+    @property
+    def _columns(self) -> dict[str, str]:
+        """Our name of a column → the file's."""
+        wanted = {name: getattr(self, name) for name in ("text", "text_pair", "label", "id", "group")}
+        return {name: column for name, column in wanted.items() if column is not None}
+
+    def _folders(self, paths: Mapping[str, Path]) -> Rows:
+        read = {part: self._images(path) for part, path in paths.items()}
+        labels = class_names(read["train"]["label"], str(paths["train"]))
+        for place, label in zip(*(read.get("test", {}).get(name, ()) for name in ("id", "label")), strict=True):
+            if label not in labels:
+                raise _unknown(paths["test"], place, label, labels)
+        rows = {part: to_rows(columns, labels).cast_column("image", datasets.Image()) for part, columns in read.items()}
+        return Rows(train=rows["train"], test=rows.get("test"), labels=labels)
 
     def _images(self, folder: Path) -> dict[str, Sequence[Any]]:
         paths = _image_paths(folder)
@@ -120,13 +103,109 @@ class Files(Data):
             "label": [path.relative_to(folder).parts[0] for path in paths],
         }
 
-    def _check_known(self, test: dict[str, Sequence[Any]], labels: tuple[str, ...], path: Path) -> None:
-        for row, label in enumerate(test["label"]):
-            if label not in labels:
-                place = test["id"][row] if path.is_dir() else _place(path, row, self.separator)
+
+class _Table:
+    """A file of rows, looked through once: never more of it is in memory than a portion, and a number for each row.
+
+    Raises:
+        InputError: a column is missing, or holds nothing where something must be.
+    """
+
+    def __init__(self, path: Path, separator: str | None, columns: Mapping[str, str]) -> None:
+        self.path, self.separator, self.columns = path, separator, columns
+        table = _read(path, separator)
+        for name, column in columns.items():
+            if column not in table.column_names:
                 raise InputError(
-                    f"{path}: {place} has a label that no training row has: {one_of('label', label, labels)}"
+                    f"{path} has no column for data.{name}: {one_of('column', column, table.column_names)}"
                 )
+        self.table = table.select_columns(list(dict.fromkeys(columns.values())))
+        self.labels: set[str] = set()
+        self.hashes = np.empty(len(table), dtype=np.uint64)
+        empty: dict[str, list[int]] = {name: [] for name in columns}
+        for start in range(0, len(table), PORTION):
+            values = self._texts(self.table[start : start + PORTION])
+            for name, texts in values.items():
+                empty[name] += [start + row for row, text in enumerate(texts) if not text]
+            self.labels.update(values["label"])
+            hashed = [values["id"]] if "id" in values else [values["text"], _pairs(values), values["label"]]
+            keys = [int(content_key(*each)[:16], 16) for each in zip(*hashed, strict=True)]
+            self.hashes[start : start + PORTION] = keys
+        self._check_empty(empty)
+        self.repeats = _repeats(self.hashes)
+        if "id" in columns and self.repeats.any():
+            twice = str(self.table[int(self.repeats.argmax())][columns["id"]])
+            raise InputError(f"{path}: column {columns['id']!r} must be unique, {twice!r} occurs more than once")
+
+    def check_known(self, labels: tuple[str, ...]) -> None:
+        """
+        Raises:
+            InputError: a row has none of the labels.
+        """
+        for start in range(0, len(self.table), PORTION):
+            for row, label in enumerate(self._texts(self.table[start : start + PORTION])["label"], start):
+                if label not in labels:
+                    raise _unknown(self.path, _place(self.path, row, self.separator), label, labels)
+
+    def rows(self, labels: tuple[str, ...]) -> datasets.Dataset:
+        """Rows on disk, with the columns of every data set."""
+        index = {label: number for number, label in enumerate(labels)}
+
+        def ours(portion: dict[str, list[Any]], numbers: list[int]) -> dict[str, list[Any]]:
+            values = self._texts(portion)
+            ids = values.get("id") or [self._id(number) for number in numbers]
+            return {**values, "id": ids, "label": [index[label] for label in values["label"]]}
+
+        kinds = {name: datasets.Value("string") for name in (*self.columns, "id")} | {"label": datasets.Value("int64")}
+        with without_bars():
+            return self.table.map(
+                ours,
+                batched=True,
+                with_indices=True,
+                remove_columns=self.table.column_names,
+                features=datasets.Features(kinds),
+                new_fingerprint=content_key(
+                    ROWS, file_sha256(self.path), self.separator, *self.columns.items(), *labels
+                ),
+            )
+
+    def _texts(self, portion: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+        """Every value as text, nothing where there is none."""
+        return {
+            name: ["" if value is None else str(value) for value in portion[column]]
+            for name, column in self.columns.items()
+        }
+
+    def _id(self, row: int) -> str:
+        """A hash of the row's content; the second and later of equal rows are numbered."""
+        again = f"-{self.repeats[row]}" if self.repeats[row] else ""
+        return f"{int(self.hashes[row]):016x}{again}"
+
+    def _check_empty(self, empty: Mapping[str, list[int]]) -> None:
+        for name, rows in empty.items():
+            if not rows or (name in ("text", "text_pair") and len(rows) < len(self.table)):
+                continue  # an empty text is one, a whole column of them is not
+            shown = ", ".join(_place(self.path, row, self.separator) for row in rows[:5])
+            more = " …" if len(rows) > 5 else ""
+            raise InputError(f"{self.path}: column {self.columns[name]!r} is empty in {len(rows)} rows ({shown}{more})")
+
+
+def _pairs(values: Mapping[str, list[str]]) -> list[str]:
+    return [pair or text for pair, text in zip(values.get("text_pair", values["text"]), values["text"], strict=True)]
+
+
+def _repeats(hashes: np.ndarray) -> np.ndarray:
+    """How many rows before each one are equal to it."""
+    order = np.argsort(hashes, kind="stable")
+    first = np.r_[True, hashes[order][1:] != hashes[order][:-1]]
+    place = np.arange(len(hashes))
+    repeats = np.empty(len(hashes), dtype=np.int64)
+    repeats[order] = place - np.maximum.accumulate(np.where(first, place, 0))
+    return repeats
+
+
+def _unknown(path: Path, place: str, label: str, labels: Sequence[str]) -> InputError:
+    return InputError(f"{path}: {place} has a label that no training row has: {one_of('label', label, labels)}")
 
 
 def _read(path: Path, separator: str | None) -> datasets.Dataset:
@@ -193,23 +272,6 @@ def _place(path: Path, row: int, separator: str | None) -> str:
                 begins.append(line)
             line = reader.line_num + 1
     return f"line {begins[row + 1]}"
-
-
-def _check_unique(ids: Sequence[str], path: Path, column: str) -> None:
-    twice = [id_ for id_, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise InputError(f"{path}: column {column!r} must be unique, {twice[0]!r} occurs more than once")
-
-
-def _content_ids(columns: Sequence[Sequence[str]]) -> list[str]:
-    """A hash of each row; the second and later of equal rows are numbered."""
-    hashes = [content_key(*values)[:16] for values in zip(*columns, strict=True)]
-    seen: Counter[str] = Counter()
-    ids = []
-    for value in hashes:
-        ids.append(f"{value}-{seen[value]}" if seen[value] else value)
-        seen[value] += 1
-    return ids
 
 
 def _image_paths(folder: Path) -> list[Path]:

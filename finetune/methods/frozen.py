@@ -99,11 +99,11 @@ class Head(nn.Module):
 
     def solve(self, train: Features, penalty: float, progress: Silent) -> int:
         """Fit it to features and their labels; returns the passes over them."""
-        features_NE = self.brought(train.features_NE.to(self.centre_E.device))
-        return logistic(self.linear, features_NE, torch.from_numpy(train.targets), penalty, progress)
+        targets_N = torch.from_numpy(train.targets)
+        return logistic(self.linear, train.features_NE, targets_N, penalty, progress, self.brought)
 
     def brought(self, features_NE: Tensor) -> Tensor:
-        return (features_NE.float() - self.centre_E) / self.scale_E
+        return (features_NE.to(self.centre_E) - self.centre_E) / self.scale_E
 
     def forward(self, features: Tensor) -> SequenceClassifierOutput:
         from transformers.modeling_outputs import SequenceClassifierOutput

@@ -39,7 +39,6 @@ AS_USERS, AT_BEST, EXACT = "Trainer, bf16", "Trainer, bf16, grouped by length", 
 LOOP = "accelerate loop, bf16"
 SENTENCES, SENTENCES_BF16 = "sentence-transformers + scikit-learn, fp32", "sentence-transformers + scikit-learn, bf16"
 TABLE = "Trainer, bf16, one process a run"
-COUNTS = (10_000, 100_000, 1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +227,7 @@ def table(ledger: Ledger, rounds: int) -> list[Record]:
 
 
 def rest(ledger: Ledger) -> list[Record]:
-    """What is measured once: the grid, the start, and many rows."""
+    """What is measured once: the grid, and the start."""
     mine = ledger.entries["grid: ours"]
     stock = [{"process": sum(ledger.entries[grid_key(*each)][0]["process"] for each in GRID)}]
     labels = {"work": "grid of 27 runs, 320 rows", "model": "MiniLM", "peer": TABLE}
@@ -236,10 +235,6 @@ def rest(ledger: Ledger) -> list[Record]:
     help_ = ledger.entries["help"][0]["process"]
     limit = {"ours": round(help_, 3), "theirs": 0.4, "unit": "s", **ratio([help_], [0.4], 1.0)}
     records.append({"work": "finetune --help", "model": "–", "peer": "the goal"} | limit)
-    few, *more = (ledger.entries[f"rows: {count}"] for count in COUNTS)
-    for count, many in zip(COUNTS[1:], more, strict=True):
-        labels = {"work": f"{count:,} rows, full and frozen", "model": "tiny BERT", "peer": f"{COUNTS[0]:,} rows"}
-        records.append(labels | better(many, few, "peak_mb", "MB", 0.9))
     return records
 
 
@@ -340,7 +335,6 @@ def main() -> None:
                     jobs.append((key(work, "limit", number), partial(limit, work)))
             if number == 0:
                 jobs += [(key(work, "plan", 0), partial(ours, work, "plan")) for work in WORKS]
-        jobs += [(f"rows: {count}", partial(process, "ours.py", {"kind": "rows", "job": count})) for count in COUNTS]
         rows = Path(folder) / "grid"
         jobs += [("help", their_help), ("grid: ours", our_grid)]
         jobs += [(grid_key(*each), partial(their_run, *each, rows)) for each in GRID]

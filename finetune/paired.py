@@ -1,0 +1,166 @@
+"""Two systems scored on the same test items, each trained with several seeds: how far apart, and how sure of that.
+
+N test items, S seeds. A score is a number for each seed and item, such as 1 where the label was right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEVEL = 0.05  # how often a difference may be claimed where there is none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variance:
+    """Where the uncertainty of a difference of means comes from: its variance over what could have been drawn."""
+
+    items: float  # other test items
+    seeds: float  # other seeds
+
+    @property
+    def total(self) -> float:
+        return self.items + self.seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The mean score of one system less that of another, both over their seeds and the same N items."""
+
+    value: float
+    low: float  # of the 95 % interval, as the next
+    high: float
+    p: float  # how often a difference at least as large is seen where there is none
+    below: float  # of the 90 % interval: with the next, two one-sided tests at 5 %
+    above: float
+    variance: Variance
+    freedom: float  # degrees of
+    n: int
+    seeds: tuple[int, int]
+
+    def within(self, margin: float) -> bool:
+        """Whether the systems are equivalent: two one-sided tests (Schuirmann 1987) reject a loss and a gain of more.
+
+        Raises:
+            ValueError: the margin is not above 0: nothing is ever proven to be exactly the same.
+        """
+        if not margin > 0:
+            raise ValueError(f"margin must be above 0, got {margin}")
+        return -margin < self.below and self.above < margin
+
+
+def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray) -> Difference:
+    """How far apart two systems are, for test items and seeds of the kind that were drawn.
+
+    Items and seeds are crossed: every seed of a system is scored on all items. The variance of the mean over items and
+    that over seeds are both estimated, what they have in common is taken off once, and Student's interval has the
+    degrees of freedom of such a sum (Satterthwaite 1946).
+
+    Raises:
+        ValueError: fewer than two seeds of a system, fewer than two items, or not the same number of items.
+    """
+    if ours_SN.shape[1] != theirs_SN.shape[1]:
+        raise ValueError(f"{ours_SN.shape[1]} and {theirs_SN.shape[1]} test items: they are not the same")
+    n, seeds = ours_SN.shape[1], (len(ours_SN), len(theirs_SN))
+    if n < 2 or min(seeds) < 2:
+        raise ValueError(f"an interval needs 2 test items and 2 seeds of both, got {n} and {min(seeds)}")
+    from scipy import stats
+
+    gap_N = ours_SN.mean(0) - theirs_SN.mean(0)
+    items = float(gap_N.var(ddof=1)) / n
+    parts, common = [(items, n - 1)], 0.0
+    for each_SN in (ours_SN, theirs_SN):
+        parts.append((float(each_SN.mean(1).var(ddof=1)) / len(each_SN), len(each_SN) - 1))
+        common += float(each_SN.var(axis=0, ddof=1).mean()) / (len(each_SN) * n)  # of an item and a seed together
+    between = max(0.0, sum(variance for variance, _ in parts[1:]) - common)
+    variance = Variance(items=items, seeds=between)
+    spread = sum(variance for variance, _ in parts)
+    squares = sum(variance**2 / freedom for variance, freedom in parts)
+    freedom = spread**2 / squares if squares else float(n - 1)
+    value, error = float(gap_N.mean()), math.sqrt(variance.total)
+    half, less = (float(stats.t.ppf(1 - level, freedom)) * error for level in (LEVEL / 2, LEVEL))
+    p = float(2 * stats.t.sf(abs(value) / error, freedom)) if error else float(value == 0)
+    return Difference(
+        value=value,
+        low=value - half,
+        high=value + half,
+        p=p,
+        below=value - less,
+        above=value + less,
+        variance=variance,
+        freedom=freedom,
+        n=n,
+        seeds=seeds,
+    )
+
+
+def mcnemar(ours_N: np.ndarray, theirs_N: np.ndarray) -> float:
+    """How often two systems of equal accuracy disagree this unevenly: McNemar's exact test (McNemar 1947).
+
+    Args:
+        ours_N, theirs_N: whether each item was right.
+    """
+    from scipy import stats
+
+    only_ours = int((ours_N & ~theirs_N).sum())
+    apart = int((ours_N ^ theirs_N).sum())
+    return float(stats.binomtest(only_ours, apart).pvalue) if apart else 1.0
+
+
+def permutation(ours_N: np.ndarray, theirs_N: np.ndarray, draws: int = 10_000) -> float:
+    """How often swapping the systems item by item gives a difference of means at least as large (Fisher 1935)."""
+    gap_N = ours_N - theirs_N
+    gap_N = gap_N[gap_N != 0]
+    if not len(gap_N):
+        return 1.0
+    rng, seen, observed = np.random.default_rng(0), 0, abs(gap_N.sum())
+    for start in range(0, draws, 1000):
+        signs = rng.integers(2, size=(min(1000, draws - start), len(gap_N)), dtype=np.int8) * 2 - 1
+        seen += int((np.abs(signs @ gap_N) >= observed - 1e-9).sum())
+    return (seen + 1) / (draws + 1)
+
+
+def bootstrap(ours_N: np.ndarray, theirs_N: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the difference of means over test items: BCa (Efron 1987), items drawn in pairs."""
+    from scipy import stats
+
+    gap_N = ours_N - theirs_N
+    if np.ptp(gap_N) == 0:
+        return float(gap_N[0]), float(gap_N[0])
+    found = stats.bootstrap((gap_N,), np.mean, n_resamples=2000, method="BCa", rng=np.random.default_rng(0))
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Each p as it counts among so many: the chance of any false claim stays below the level (Holm 1979)."""
+    order = sorted(range(len(ps)), key=lambda index: ps[index])
+    adjusted, most = [0.0] * len(ps), 0.0
+    for rank, index in enumerate(order):
+        most = max(most, min(1.0, (len(ps) - rank) * ps[index]))
+        adjusted[index] = most
+    return adjusted
+
+
+def needed(found: Difference, margin: float) -> tuple[int | None, int | None]:
+    """About how many test items, at these seeds, or seeds, at these items, would settle it; None: no number would.
+
+    Settled is a difference that the interval leaves out 0 for, or that lies with it inside the margin.
+    """
+    from scipy import stats
+
+    # what the half-width must come down to; for the size of a difference is not known better than it was measured
+    two, one = (float(stats.norm.ppf(1 - level)) for level in (LEVEL / 2, LEVEL))
+    aim = max(abs(found.value) / two, (margin - abs(found.value)) / one) ** 2
+    items = _times(aim - found.variance.seeds, found.variance.items)
+    seeds = _times(aim - found.variance.items, found.variance.seeds)
+    return (
+        None if items is None else math.ceil(items * found.n),
+        None if seeds is None else math.ceil(seeds * min(found.seeds)),
+    )
+
+
+def _times(left: float, variance: float) -> float | None:
+    return max(1.0, variance / left) if left > 0 else None

@@ -1,0 +1,161 @@
+"""What is claimed of two systems: checked against closed forms, and simulated experiments whose truth is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from finetune import paired
+
+RNG_SEED = 20_261_125
+
+
+def experiment(
+    rng: np.random.Generator, items: int, seeds: tuple[int, int], gap: float, wobble: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Right or wrong of two systems on the same items: some are hard for both, and a seed makes a system better."""
+    hard_N = rng.normal(0.8, 1.2, size=items)
+    found = []
+    for shift, count in zip((gap, 0.0), seeds, strict=True):
+        own_N = hard_N + rng.normal(0, 0.5, size=items)  # what is hard for one of the systems alone
+        luck_S1 = rng.normal(0, wobble, size=(count, 1))
+        found.append((own_N + shift + luck_S1 + rng.normal(0, 0.7, size=(count, items)) > 0).astype(float))
+    return found[0], found[1]
+
+
+def truth(gap: float, wobble: float) -> float:
+    """The difference of accuracies of that experiment over all items and seeds."""
+    spread = math.sqrt(1.2**2 + 0.5**2 + 0.7**2 + wobble**2)
+    return float(stats.norm.cdf((0.8 + gap) / spread) - stats.norm.cdf(0.8 / spread))
+
+
+@pytest.mark.parametrize("wobble", [0.0, 0.15])
+@pytest.mark.parametrize(("items", "seeds"), [(400, (3, 3)), (200, (5, 5)), (800, (3, 5))])
+def test_the_interval_covers_the_truth_as_often_as_it_says(items: int, seeds: tuple[int, int], wobble: float) -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    gap, draws, inside = 0.3, 2000, 0
+    for _ in range(draws):
+        found = paired.difference(*experiment(rng, items, seeds, gap, wobble))
+        inside += found.low <= truth(gap, wobble) <= found.high
+    assert 0.93 <= inside / draws <= 0.975
+
+
+@pytest.mark.parametrize("wobble", [0.0, 0.15])
+def test_of_two_equal_systems_one_is_called_better_at_most_one_time_in_twenty(wobble: float) -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    claims = sum(paired.difference(*experiment(rng, 400, (3, 3), 0.0, wobble)).p < 0.05 for _ in range(2000))
+    assert claims / 2000 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+def test_a_real_difference_is_mostly_found() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    found = sum(paired.difference(*experiment(rng, 800, (5, 5), 0.5, 0.05)).p < 0.05 for _ in range(300))
+    assert found / 300 > 0.9  # power for 7 points of accuracy
+
+
+def test_without_seeds_that_differ_the_interval_is_students_over_items() -> None:
+    rng = np.random.default_rng(0)
+    ours_N, theirs_N = rng.random(50), rng.random(50)
+    found = paired.difference(np.stack([ours_N] * 2), np.stack([theirs_N] * 2))
+    expected = stats.ttest_rel(ours_N, theirs_N)
+    assert found.p == pytest.approx(expected.pvalue)
+    low, high = expected.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_of_items_that_are_all_alike_the_variance_is_that_of_the_seeds() -> None:
+    ours, theirs = np.array([0.8, 0.9, 0.7]), np.array([0.6, 0.65, 0.5])
+    found = paired.difference(np.repeat(ours[:, None], 40, 1), np.repeat(theirs[:, None], 40, 1))
+    expected = stats.ttest_ind(ours, theirs, equal_var=False)
+    seeds = (ours.var(ddof=1) + theirs.var(ddof=1)) / 3
+    assert found.variance.items == pytest.approx(0, abs=1e-12)
+    assert found.variance.seeds == pytest.approx(seeds, rel=0.03)  # a fortieth of it counts as the items'
+    assert found.freedom == pytest.approx(expected.df)
+
+
+@pytest.mark.parametrize(("margin", "equivalent"), [(0.05, True), (0.005, False)])
+def test_equivalence_is_two_one_sided_tests(margin: float, equivalent: bool) -> None:
+    rng = np.random.default_rng(1)
+    found = paired.difference(*experiment(rng, 4000, (5, 5), 0.0, 0.02))
+    error = math.sqrt(found.variance.total)
+    ps = [
+        stats.t.sf((found.value + margin) / error, found.freedom),
+        stats.t.cdf((found.value - margin) / error, found.freedom),
+    ]
+    assert found.within(margin) == (max(ps) < 0.05) == equivalent
+
+
+def test_systems_that_differ_by_the_margin_are_called_equivalent_at_most_one_time_in_twenty() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    gap = 0.2
+    margin = truth(gap, 0.1)
+    claims = sum(paired.difference(*experiment(rng, 800, (3, 3), gap, 0.1)).within(margin) for _ in range(1000))
+    assert claims / 1000 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1000)
+
+
+def test_a_margin_of_nothing_is_refused() -> None:
+    found = paired.difference(*experiment(np.random.default_rng(0), 50, (2, 2), 0.0, 0.1))
+    with pytest.raises(ValueError, match="margin must be above 0, got 0"):
+        found.within(0)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        (((2, 9), (2, 8)), "9 and 8 test items: they are not the same"),
+        (((1, 9), (2, 9)), "an interval needs 2 test items and 2 seeds of both, got 9 and 1"),
+        (((2, 1), (2, 1)), "an interval needs 2 test items and 2 seeds of both, got 1 and 2"),
+    ],
+)
+def test_what_has_no_interval_is_refused(shapes: tuple[tuple[int, int], ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        paired.difference(*(np.zeros(shape) for shape in shapes))
+
+
+def test_mcnemar_is_the_binomial_test_of_the_items_they_disagree_on() -> None:
+    ours = np.array([True] * 8 + [False] * 2 + [True] * 5)
+    theirs = np.array([False] * 8 + [True] * 2 + [True] * 5)
+    assert paired.mcnemar(ours, theirs) == pytest.approx(2 * stats.binom.cdf(2, 10, 0.5))
+    assert paired.mcnemar(ours, ours) == 1.0
+
+
+def test_the_permutation_test_counts_every_swap() -> None:
+    ours, theirs = np.array([1.0] * 8 + [0.0] * 2), np.array([0.0] * 8 + [1.0] * 2)
+    assert paired.permutation(ours, theirs, 50_000) == pytest.approx(2 * stats.binom.cdf(2, 10, 0.5), rel=0.05)
+    assert paired.permutation(ours, ours) == 1.0
+
+
+def test_the_bootstrap_over_pairs_is_about_students_interval() -> None:
+    rng = np.random.default_rng(2)
+    ours, theirs = rng.normal(1, 1, 500), rng.normal(0.8, 1, 500)
+    low, high = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert paired.bootstrap(ours, theirs) == pytest.approx((low, high), abs=0.02)
+    assert paired.bootstrap(ours, ours) == (0.0, 0.0)
+
+
+def test_holm_is_the_textbook_example() -> None:
+    assert paired.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert paired.holm([]) == []
+
+
+def test_with_the_items_that_were_said_to_be_needed_half_the_experiments_are_settled() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    gap = 0.12
+    first = paired.difference(*experiment(rng, 300, (4, 4), gap, 0.0))
+    first = paired.Difference(**{**vars(first), "value": truth(gap, 0.0)})
+    items, _ = paired.needed(first, 0.001)
+    assert items is not None
+    settled = sum(paired.difference(*experiment(rng, items, (4, 4), gap, 0.0)).p < 0.05 for _ in range(200))
+    assert 0.35 < settled / 200 < 0.65
+
+
+def test_no_number_of_items_is_enough_where_seeds_are_the_trouble() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    found = paired.difference(*experiment(rng, 20_000, (3, 3), 0.02, 0.4))
+    items, seeds = paired.needed(found, 0.001)
+    assert items is None
+    assert seeds is not None
+    assert seeds > 3
