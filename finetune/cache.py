@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from finetune.errors import InputError
 
@@ -39,6 +40,25 @@ def remove(name: str) -> None:
     """
     with writing_cache(), suppress(FileNotFoundError):
         shutil.rmtree(kept_dir(name))
+
+
+@contextmanager
+def keeping(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which then takes the place of `folder` as a whole: what is cut short is never seen.
+
+    Raises:
+        InputError: the cache cannot be written.
+    """
+    with writing_cache():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as scratch:
+            yield Path(scratch)
+            shutil.rmtree(folder, ignore_errors=True)  # what was damaged
+            try:
+                Path(scratch).rename(folder)
+            except OSError:  # another process was faster: a folder with something in it is not replaced
+                if not folder.is_dir():
+                    raise
 
 
 @contextmanager

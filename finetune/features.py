@@ -6,13 +6,10 @@ N examples of a batch, T tokens, E width.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +19,7 @@ from torch import Tensor
 
 from finetune import batches
 from finetune.anatomy import backbone
-from finetune.cache import writing_cache
+from finetune.cache import keeping
 from finetune.encode import Examples, Features
 from finetune.errors import one_of
 from finetune.hashing import content_key
@@ -111,13 +108,8 @@ class Extraction:
         body = cast(backbone(model), self.accelerator.device, self.dtype).eval()
         self.progress.start("features", sum(examples.tokens for examples, _ in wanted.values()), "tok")
         for examples, path in wanted.values():
-            with writing_cache():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with TemporaryDirectory(dir=path.parent) as scratch:
-                    self._take(body, examples, Path(scratch))
-                    shutil.rmtree(path, ignore_errors=True)  # what was damaged
-                    with suppress(FileExistsError):  # another process was faster
-                        Path(scratch).rename(path)
+            with keeping(path) as scratch:
+                self._take(body, examples, scratch)
         self.progress.end()
 
     def _take(self, body: PreTrainedModel, examples: Examples, folder: Path) -> None:

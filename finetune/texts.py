@@ -11,16 +11,16 @@ import json
 import shutil
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from finetune.cache import ENCODED, kept_dir, writing_cache
+from finetune.cache import ENCODED, keeping, kept_dir
 from finetune.encode import Batch, Examples, targets
 from finetune.errors import InputError
 from finetune.hashing import content_key
@@ -83,13 +83,8 @@ def texts(rows: Callable[[], datasets.Dataset], tokenizer: Any, max_length: int,
         return found
     folder = kept_dir(ENCODED) / whole
     if not (folder / FACTS).is_file():
-        with writing_cache():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=folder.parent) as scratch:
-                _write(Path(scratch), rows(), tokenizer, max_length)
-                shutil.rmtree(folder, ignore_errors=True)  # what was cut short
-                with suppress(FileExistsError):  # another process was faster
-                    Path(scratch).rename(folder)
+        with keeping(folder) as scratch:
+            _write(scratch, rows(), tokenizer, max_length)
     return Texts(folder, pad, max_length, whole)
 
 

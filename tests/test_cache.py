@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,26 @@ def test_a_cache_that_cannot_be_written_is_told_with_its_variable(own_cache: Pat
     own_cache.write_text("")  # a file where the folder should be
     with pytest.raises(InputError, match=r"cannot write the cache .*; set FINETUNE_CACHE to a folder with room"):
         cache.remove("features")
+
+
+def test_what_is_kept_appears_as_a_whole_or_not_at_all(own_cache: Path) -> None:
+    folder = own_cache / "features" / "key"
+    with suppress(KeyError), cache.keeping(folder) as scratch:
+        (scratch / "half").write_text("")
+        raise KeyError
+    assert list(folder.parent.iterdir()) == []
+    with cache.keeping(folder) as scratch:
+        (scratch / "whole").write_text("")
+        assert not folder.exists()
+    assert [path.name for path in folder.iterdir()] == ["whole"]
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_who_comes_second_leaves_what_the_first_has_made(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = own_cache / "features" / "key"
+    with cache.keeping(folder) as scratch:
+        (scratch / "first").write_text("")
+    monkeypatch.setattr(cache.shutil, "rmtree", lambda *_, **__: None)  # it came between looking and putting
+    with cache.keeping(folder) as scratch:
+        (scratch / "second").write_text("")
+    assert [path.name for path in folder.iterdir()] == ["first"]

@@ -142,6 +142,8 @@ class _Table:
         Raises:
             InputError: a row has none of the labels.
         """
+        if self.labels <= set(labels):
+            return
         for start in range(0, len(self.table), PORTION):
             for row, label in enumerate(self._texts(self.table[start : start + PORTION])["label"], start):
                 if label not in labels:
