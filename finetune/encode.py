@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from finetune.data import targets
 from finetune.hashing import content_key
 
 if TYPE_CHECKING:
@@ -131,10 +132,6 @@ class Subset(Examples):
 
     def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
         return self.source.batch(self.chosen[indices], multiple)
-
-
-def targets(rows: datasets.Dataset) -> np.ndarray:
-    return np.asarray(rows["label"][:]) if "label" in rows.column_names else np.full(len(rows), -1)
 
 
 def side(processor: Any, wanted: int | None) -> int:

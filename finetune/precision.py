@@ -57,4 +57,4 @@ def tokens_per_piece(device: torch.device) -> int | None:
 
     On a CPU what a layer leaves for the next then stays in its caches, and what is kept for the way back stays small.
     """
-    return 2048 if device.type == "cpu" else None
+    return 2304 if device.type == "cpu" else None

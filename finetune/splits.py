@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from finetune.data import Rows
+from finetune.data import PORTION, Rows, targets
 from finetune.errors import InputError
 from finetune.parts import Part
 
 if TYPE_CHECKING:
     import datasets
-
-
-PORTION = 10_000  # rows looked at together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +107,7 @@ class Split(Part):
 def _nested_order(rows: datasets.Dataset, salt: str) -> np.ndarray:
     """An order whose every prefix has about the class shares of the whole."""
     keys = _hashes(salt, rows, ["id"])
-    labels = np.asarray(rows["label"][:])
+    labels = targets(rows)
     place = np.empty(len(rows))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)

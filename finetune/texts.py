@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from finetune.cache import ENCODED, keeping, kept_dir
-from finetune.encode import Batch, Examples, targets
+from finetune.data import targets
+from finetune.encode import Batch, Examples
 from finetune.errors import InputError
 from finetune.hashing import content_key
 

@@ -17,14 +17,13 @@ from datasets.exceptions import DatasetGenerationError
 from PIL import Image
 
 from finetune.cache import cache_dir
-from finetune.data import Data, Fetched, Rows, class_names, to_rows, without_bars
+from finetune.data import PORTION, Data, Fetched, Rows, class_names, to_rows, without_bars
 from finetune.errors import InputError, missing, one_of
 from finetune.hashing import content_key, file_sha256
 from finetune.progress import Silent
 
 READERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 ROWS = 1  # counts up when the same file comes to other rows
-PORTION = 10_000  # rows looked at together
 TAB = "tab"  # what one writes for the separator that cannot be seen
 SEPARATORS = (";", "\t", "|", ",")
 IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
