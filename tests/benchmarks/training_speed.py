@@ -79,14 +79,14 @@ WORKS = [
     Work(
         recipe="vit_mnist",
         method="full",
-        rows=320,
+        rows=1280,
         epochs=1,
         peers={AS_USERS: 2.5, EXACT: 5.0, LOOP: 2.5},  # images are of one length
         memory=1 / 0.6,
     ),
     Work(recipe="bert_r8", method="lora", rows=640, epochs=2, peers={AS_USERS: 2.5}, memory=1 / 0.4),
     Work(recipe="gpt_reviews", method="lora", rows=320, epochs=1, peers={AS_USERS: 2.5}, memory=1 / 0.4),
-    Work(recipe="vit_mnist", method="lora", rows=320, epochs=1, peers={AS_USERS: 2.5}, memory=1 / 0.4),
+    Work(recipe="vit_mnist", method="lora", rows=1280, epochs=1, peers={AS_USERS: 2.5}, memory=1 / 0.4),
     Work(
         recipe="bert_r8",
         method="frozen",
