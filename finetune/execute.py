@@ -13,6 +13,7 @@ import torch
 from finetune import allocator, evaluate, measure
 from finetune.attention.swap import save_learned
 from finetune.evaluate import Predictions
+from finetune.items import Items
 from finetune.methods import Trainee
 from finetune.outputs import RunFolder, size
 from finetune.progress import Silent
@@ -137,6 +138,14 @@ def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any
     ]
 
 
+def _items(here: Session, predictions: Predictions | None) -> Items | None:
+    if predictions is None:
+        return None
+    task = here.recipe.task
+    right_N = task.right(predictions.targets, task.predict(predictions.logits))
+    return None if right_N is None else Items.of(predictions.ids, right_N)
+
+
 def _result(
     here: Session,
     trainee: Trainee,
@@ -156,6 +165,7 @@ def _result(
         fingerprint=here.fingerprint,
         scores={**scores.get("test", {}), **own},
         validation=scores.get("validation", {}),
+        items=_items(here, predicted.get("test")),
         labels=splits.labels,
         rows={part: len(examples[part]) for part in SPLITS},
         truncated={part: examples[part].truncated for part in SPLITS},

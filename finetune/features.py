@@ -125,16 +125,17 @@ class Extraction:
 
     @torch.inference_mode()
     def _pooled(self, body: PreTrainedModel, examples: Examples, folder: Path) -> None:
-        """Write a file for each pooling; vectors are on disk as soon as they are there."""
-        stored: dict[str, np.memmap] = {}
+        """Write a file for each pooling; vectors are on disk as soon as they are there, and then not in memory."""
         for indices in batches.sweep(examples.lengths, tokens_per_pass(self.accelerator.device)):
             multiple = batches.multiple(len(indices))
             batch = examples.batch(indices, multiple).to(self.accelerator.device, self.dtype)
             for name, vectors_NE in pool(body, batch.inputs).items():
-                if name not in stored:
-                    shape = (len(examples), vectors_NE.shape[1])
-                    stored[name] = open_memmap(folder / f"{name}.npy", "w+", dtype=np.float32, shape=shape)
-                stored[name][indices] = vectors_NE.cpu().numpy()
+                path = folder / f"{name}.npy"
+                if path.exists():
+                    stored = np.load(path, mmap_mode="r+")
+                else:
+                    stored = open_memmap(path, "w+", dtype=np.float32, shape=(len(examples), vectors_NE.shape[1]))
+                stored[indices] = vectors_NE.cpu().numpy()
             self.progress.advance(int(examples.lengths[indices].sum()))
 
 

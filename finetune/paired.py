@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,19 @@ class Difference:
         if not margin > 0:
             raise ValueError(f"margin must be above 0, got {margin}")
         return -margin < self.below and self.above < margin
+
+    @property
+    def turned(self) -> Difference:
+        """The same the other way round."""
+        return replace(
+            self,
+            value=-self.value,
+            low=-self.high,
+            high=-self.low,
+            below=-self.above,
+            above=-self.below,
+            seeds=self.seeds[::-1],
+        )
 
 
 def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray) -> Difference:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from finetune.errors import InputError
+from finetune.items import Items
 from finetune.stats import Estimate
 
 UNWRITTEN = {"folder", "before"}  # fields that say where a record was found, and are not in it
@@ -24,6 +25,7 @@ class Result:
     fingerprint: str
     scores: Mapping[str, Estimate]
     validation: Mapping[str, Estimate]
+    items: Items | None  # of the test split; None: the headline is no share of right examples, or the run diverged
     labels: tuple[str, ...]
     rows: Mapping[str, int]  # used, by split
     truncated: Mapping[str, int]  # texts cut to the length the model reads, by split
@@ -66,6 +68,12 @@ class Result:
         for name in ("scores", "validation"):
             parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
         parts["labels"] = tuple(parts["labels"])
+        kept = parts.get("items")  # records from before examples were kept do not say it
+        if kept is not None and set(kept) != {each.name for each in fields(Items)}:
+            raise InputError(
+                f"items of a record are to have all fields of finetune.items.Items, got {str(kept)[:60]!r}"
+            )
+        parts["items"] = None if kept is None else Items(**kept)
         if set(parts) != {each.name for each in fields(Result)} - UNWRITTEN:
             raise InputError(
                 f"the record of {parts['recipe']['name']} {parts['method']} was written by another version of "

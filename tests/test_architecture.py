@@ -13,7 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # a module imports only from rows above its own
 LAYERS = [
     {"errors", "hashing", "paired", "stats", "progress", "batches", "allocator", "metrics", "dropout"},
-    {"parts", "solve"},
+    {"items", "parts", "solve"},
     {
         "axes",
         "anatomy",
@@ -29,7 +29,7 @@ LAYERS = [
         "result",
         "wheel",
     },
-    {"assets"},
+    {"assets", "verdict"},
     {"packaged"},
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},

@@ -239,9 +239,11 @@ def test_compare_prints_and_saves_the_table_and_a_second_call_only_reads(
     code, out, err = answer(capsys, *arguments)
     assert code == 0
     assert [line.split()[:2] for line in out.splitlines()[2:5]] == [["mine", m] for m in ("frozen", "lora", "full")]
-    blank, repeated, few = out.splitlines()[5:]
+    blank, repeated, few, *verdicts = out.splitlines()[5:]
     assert (blank, repeated) == ("", "mine: 8 of 8 test texts also in train; that flatters every method alike")
     assert few.startswith("few updates, which is no verdict on a method: mine lora 4, mine full 4; ")
+    assert len(verdicts) == 3
+    assert all("8 test rows, 2 seeds" in line for line in verdicts)
     assert "[6/6] mine full seed 1" in err
     assert {path.suffix for path in (tmp_path / "out" / "tables").iterdir()} == {".md", ".csv", ".tex", ".json"}
     assert f"done: 6 of 6 runs, 0 of them before; see {tmp_path / 'out'}" in err

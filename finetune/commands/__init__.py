@@ -48,6 +48,11 @@ class Command(ABC):
 
 def takes_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table (default: terminal)")
+
+
+def takes_layout(parser: argparse.ArgumentParser) -> None:
+    """What `layout` reads."""
+    takes_format(parser)
     parser.add_argument(
         "--by",
         choices=("method", "attention"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ class Compare(Command):
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         commands.takes_variants(parser)
         parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
-        commands.takes_format(parser)
+        commands.takes_layout(parser)
         parser.add_argument(
             "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"
         )
@@ -58,9 +57,7 @@ def _where(comparison: Comparison, out: str) -> str:
 
 def save(table: Table, comparison: Comparison, folder: Path, name: str) -> None:
     """The table in every format that is kept, and the records behind it."""
-    from finetune.outputs import write_text, writing
+    from finetune.report import records
 
     table.save(folder, name)
-    with writing(folder):
-        records = [result.to_json() for result in comparison.results]
-        write_text(folder / f"{name}.json", json.dumps(records, indent=1) + "\n")
+    records.write(comparison.results, folder, name)

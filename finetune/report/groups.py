@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune.result import Result
+from finetune.verdict import System, rows_of, unfit
 
 STOCK = ("stock", "finetune_stock", "eager", "sdpa")  # names of a checkpoint's own attention
 
@@ -61,6 +62,21 @@ def differences(groups: Sequence[Group]) -> list[str]:
         apart = [path for path, value in group.settings.items() if any(value != _at(each, path) for each in kin)]
         found.append(" ".join(f"{path}={_said(group.settings[path])}" for path in apart))
     return found
+
+
+def systems(groups: Sequence[Group]) -> list[System]:
+    """The groups that came to results, by names that tell them apart."""
+    named = zip(groups, differences(groups), strict=True)
+    return [System(name=f"{each.label} {apart}".strip(), runs=each.results) for each, apart in named if each.results]
+
+
+def comparable(systems: Sequence[System]) -> list[list[System]]:
+    """Those that a verdict can be made of, by their test rows and score."""
+    by_rows: dict[tuple[str | None, str], list[System]] = {}
+    for system in systems:
+        if not unfit(system):
+            by_rows.setdefault((rows_of(system), system.runs[0].headline), []).append(system)
+    return list(by_rows.values())
 
 
 def _group(runs: Sequence[Result | Failed]) -> Group:

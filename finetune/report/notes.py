@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from finetune.report.groups import Group
+from finetune.report.groups import Group, comparable, systems
 from finetune.result import Result
+from finetune.verdict import judge
 
 FEW = 30  # updates of a backbone
+FEW_ROWS = 4  # of a table, on the same test rows: six pairs
 
 
 def notes(groups: Sequence[Group]) -> tuple[str, ...]:
     """A line for each thing to know, said once, however many rows it is true of."""
     results = [result for group in groups for result in group.results]
-    lines = [*_repeated(results), *_cut(results), *_short(groups), *_lost(groups), *_single(groups)]
+    lines = [*_repeated(results), *_cut(results), *_short(groups), *_lost(groups), *_single(groups), *_verdicts(groups)]
     return tuple(dict.fromkeys(lines))
 
 
@@ -67,3 +69,13 @@ def _single(groups: Sequence[Group]) -> Iterator[str]:
         yield "one seed: no spread"
     elif single:
         yield f"one seed, so no spread: {', '.join(dict.fromkeys(group.label for group in single))}"
+
+
+def _verdicts(groups: Sequence[Group]) -> Iterator[str]:
+    """Which of few rows is better; of many, the pairs are too many to stand here."""
+    together = comparable(systems(groups))
+    for alike in together:
+        if len(alike) <= FEW_ROWS:
+            yield from (verdict.sentence for verdict in judge(alike))
+    if any(len(alike) > FEW_ROWS for alike in together):
+        yield f"more than {FEW_ROWS} rows on the same test rows: with --save NAME, `finetune verdict NAME` judges them"

@@ -153,5 +153,6 @@ def _mean(values: Sequence[float], digits: int) -> str:
 
 
 def _inert(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula; a negative number is none."""
-    return f"'{cell}" if re.match(r"[=+@\t\r]|-(?![\d.])", cell) else cell
+    """A cell that no spreadsheet takes for a formula; a number with its sign, or an interval of two, is none."""
+    number = r"[+-][\d.]+"
+    return cell if re.fullmatch(rf"{number}( to {number})?", cell) or not re.match(r"[=+@\t\r-]", cell) else f"'{cell}"

@@ -67,3 +67,7 @@ class Task(Part, ABC):
     @abstractmethod
     def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
         """Scores over examples, the headline first. Pure."""
+
+    @abstractmethod
+    def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray | None:
+        """Whether each example was right, where the headline score is the share of those; else None."""

@@ -133,6 +133,9 @@ class Classification(Task):
             MacroF1.key: stats.bootstrap(macro_f1, targets, outputs, MacroF1.of_confusion),
         }
 
+    def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        return targets == outputs
+
 
 def _reads(config: PretrainedConfig) -> Literal["text", "image"]:
     """What a checkpoint takes in; of an architecture without an entry nothing is known, and that is an error."""

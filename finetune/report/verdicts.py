@@ -1,0 +1,66 @@
+"""Which rows of a table are better than which, equivalent, or undecided: from the records of their runs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from finetune.report.groups import comparable, groups, systems
+from finetune.report.tables import MISSING, Table
+from finetune.result import Result
+from finetune.verdict import MARGIN, Verdict, check_margin, judge, signed, unfit
+
+HEADER = (
+    "higher",
+    "lower",
+    "verdict",
+    "score",
+    "points apart",
+    "95 % interval",
+    "p",
+    "test rows",
+    "seeds",
+    "times as long",
+    "rows needed",
+    "seeds needed",
+)
+
+
+def verdicts(results: Iterable[Result], margin: float = MARGIN) -> Table:
+    """A row for every two groups of runs that were tested on the same rows, and below the same in words.
+
+    Raises:
+        InputError: the margin is not above 0.
+    """
+    check_margin(margin)
+    every = systems(groups(results))
+    together = comparable(every)
+    found = [verdict for alike in together for verdict in judge(alike, margin)]
+    notes = [verdict.sentence for verdict in found]
+    notes += [f"no verdict on {system.name}: {why}" for system in every if (why := unfit(system))]
+    alone = [alike[0].name for alike in together if len(alike) == 1]
+    notes += [f"no verdict on {name}: nothing else was tested on its rows" for name in alone]
+    if found:
+        notes.append(
+            "p and “better” hold for all comparisons on the same rows together (Holm 1979) and count both test rows "
+            f"and seeds; equivalent is within {100 * margin:g} points (two one-sided tests at 5 %)"
+        )
+    return Table(HEADER, tuple(map(_row, found)), tuple(notes))
+
+
+def _row(verdict: Verdict) -> tuple[str, ...]:
+    found = verdict.found
+    settled = verdict.kind != "undecided"
+    return (
+        verdict.ours,
+        verdict.theirs,
+        verdict.kind,
+        verdict.metric,
+        signed(found.value),
+        f"{signed(found.low)} to {signed(found.high)}",
+        f"{verdict.p:.3f}",
+        str(found.n),
+        " and ".join(map(str, dict.fromkeys(found.seeds))),
+        f"{verdict.cost:.2g}",
+        MISSING if settled or verdict.items is None else str(verdict.items),
+        MISSING if settled or verdict.seeds is None else str(verdict.seeds),
+    )

@@ -1,0 +1,174 @@
+"""Which of two ways to train is better, on the same test items: claimed only where items and seeds both bear it out.
+
+S seeds, N test items.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from finetune import paired
+from finetune.errors import InputError
+from finetune.paired import LEVEL, Difference
+from finetune.result import Result
+
+MARGIN = 0.01  # of the score: systems that differ by less are taken for equals
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A way to train, and its finished runs: one for each seed."""
+
+    name: str
+    runs: tuple[Result, ...]
+
+    @property
+    def seconds(self) -> float:
+        """What a run takes, with the features it needs."""
+        return sum(run.seconds["train"] + run.seconds["features"] for run in self.runs) / len(self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What is known of two systems. Of unequal ones, `ours` is the one with the higher score."""
+
+    kind: Literal["better", "equivalent", "undecided"]
+    ours: str
+    theirs: str
+    metric: str
+    found: Difference
+    p: float  # of no difference, as it counts among all that were judged together
+    among: int  # so many
+    margin: float
+    cost: float  # seconds of a run of ours over those of theirs
+    items: int | None  # about how many test items, at these seeds, would settle it; None: no number would
+    seeds: int | None  # the same of seeds, at these items
+
+    @property
+    def sentence(self) -> str:
+        """For people, with the numbers it rests on and what would change it."""
+        found, points = self.found, f"{100 * self.margin:g} point{'s' * (self.margin != 0.01)}"
+        seeds = " and ".join(map(str, dict.fromkeys(found.seeds)))
+        sample = f"{found.n} test rows, {seeds} seeds"
+        gap = f"{self.metric} {signed(found.value)} points"
+        over = f"95 % interval {signed(found.low)} to {signed(found.high)}"
+        if self.kind == "better":
+            many = f" among {self.among} comparisons" * (self.among > 1)
+            what = f"{over}, p {_p(self.p)}{many}"
+            return f"{self.ours} is better than {self.theirs}: {gap} ({what}; {sample}), {self._cost}"
+        if self.kind == "equivalent":
+            within = f"90 % interval {signed(found.below)} to {signed(found.above)}"
+            same = f"{self.ours} and {self.theirs} are equivalent within {points}"
+            return f"{same}: {gap} ({within}; {sample}), {self._cost}"
+        return (
+            f"{self.ours} or {self.theirs} is undecided: {gap} ({over}; {sample}), {self._cost}; {self._would_settle}"
+        )
+
+    @property
+    def _cost(self) -> str:
+        return f"in {self.cost:.2g} times the time"
+
+    @property
+    def _would_settle(self) -> str:
+        ways = []
+        if self.items is not None and self.items > self.found.n:
+            ways.append(f"about {self.items} test rows")
+        if self.seeds is not None and self.seeds > min(self.found.seeds):
+            ways.append(f"about {self.seeds} seeds")
+        what = " or ".join(ways) or "more test rows and seeds"
+        widest = 100 * max(-self.found.below, self.found.above)
+        return f"{what} would settle it, and within {widest:.2g} points they are equivalent"
+
+
+def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
+    """A verdict on every two systems; the chance of any "better" where there is none stays at 5 % for all together.
+
+    Raises:
+        InputError: the margin is not above 0; a system has fewer than two seeds, a run that came to no score, or scores
+            that are not of single examples; two were tested on different examples.
+    """
+    check_margin(margin)
+    right = [_right(system) for system in systems]
+    first = systems[0] if systems else None
+    for other in systems:
+        if first is not None and rows_of(other) != rows_of(first):
+            raise InputError(
+                f"{first.name} and {other.name} were tested on different rows; with the same data, split.seed and "
+                "split.test_rows they are the same"
+            )
+    pairs = list(itertools.combinations(systems, 2))
+    found = [paired.difference(one_SN, other_SN) for one_SN, other_SN in itertools.combinations(right, 2)]
+    counted = paired.holm([each.p for each in found])
+    return [
+        _verdict(one, other, each, p, len(pairs), margin)
+        for (one, other), each, p in zip(pairs, found, counted, strict=True)
+    ]
+
+
+def check_margin(margin: float) -> None:
+    """
+    Raises:
+        InputError: nothing can be equal within it, or everything is.
+    """
+    if not 0 < margin < 1:
+        raise InputError(
+            f"margin must be above 0 and below 100 points, got {100 * margin:g}: no test shows that two are the same"
+        )
+
+
+def _verdict(one: System, other: System, found: Difference, p: float, among: int, margin: float) -> Verdict:
+    if found.value < 0:
+        one, other, found = other, one, found.turned
+    items, seeds = paired.needed(found, margin)
+    return Verdict(
+        kind="equivalent" if found.within(margin) else "better" if p < LEVEL else "undecided",
+        ours=one.name,
+        theirs=other.name,
+        metric=one.runs[0].headline,
+        found=found,
+        p=p,
+        among=among,
+        margin=margin,
+        cost=one.seconds / other.seconds,
+        items=items,
+        seeds=seeds,
+    )
+
+
+def unfit(system: System) -> str:
+    """Why no verdict can be made of a system; nothing where one can."""
+    if any(run.status != "done" for run in system.runs):
+        return "a run diverged"
+    if any(run.items is None for run in system.runs):
+        return f"{system.runs[0].headline} has no score for each test row, or the record is of an earlier version"
+    if rows_of(system) is None:
+        return "its runs were tested on different rows"
+    if len(system.runs) < 2:
+        return "of one seed there is no spread: 2 or more are needed"
+    return ""
+
+
+def rows_of(system: System) -> str | None:
+    """Names the test rows of a system's runs; None where they do not say, or not the same."""
+    names = {run.items.ids if run.items is not None else None for run in system.runs}
+    return names.pop() if len(names) == 1 else None
+
+
+def _right(system: System) -> np.ndarray:
+    if why := unfit(system):
+        raise InputError(f"no verdict on {system.name}: {why}")
+    return np.stack([run.items.unpacked() for run in system.runs if run.items is not None]).astype(float)
+
+
+def signed(value: float) -> str:
+    """A difference of scores in points."""
+    return f"{100 * value:+.2f}"
+
+
+def _p(value: float) -> str:
+    return f"{value:.2g}" if value >= 0.001 else "below 0.001"

@@ -1,0 +1,184 @@
+"""Better, equivalent, undecided: what is said of runs, in words and in a table, and of what nothing is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finetune import InputError, Recipe, Result, run
+from finetune.cli import main
+from finetune.items import Items
+from finetune.report.tables import table
+from finetune.report.verdicts import verdicts
+from finetune.verdict import System, judge, unfit
+
+N = 1000
+IDS = [f"row {number}" for number in range(N)]
+
+
+@pytest.fixture
+def result(toy: Callable[[str], Recipe], tmp_path: Path) -> Result:
+    return run(toy("bert"), out=tmp_path)
+
+
+def runs(result: Result, method: str, right_SN: Sequence[np.ndarray], seconds: float = 1.0) -> tuple[Result, ...]:
+    """A run of the method for each seed, scored like that."""
+    return tuple(
+        replace(
+            result,
+            recipe={**result.recipe, "seed": seed, "method": {"type": method}},
+            method=method,
+            items=Items.of(IDS[: len(right_N)], right_N),
+            seconds={**result.seconds, "train": seconds, "features": 0.0},
+        )
+        for seed, right_N in enumerate(right_SN)
+    )
+
+
+def system(result: Result, name: str, right_SN: Sequence[np.ndarray], seconds: float = 1.0) -> System:
+    return System(name=name, runs=runs(result, name, right_SN, seconds))
+
+
+def right(accuracy: float, seeds: int = 3, n: int = N, wrong_from: int = 0) -> list[np.ndarray]:
+    """The last items are right, and each seed errs on two others of its own."""
+    found = []
+    for seed in range(seeds):
+        right_N = np.arange(n) >= round((1 - accuracy) * n) + wrong_from
+        right_N[[-1 - 2 * seed, -2 - 2 * seed]] = False
+        found.append(right_N)
+    return found
+
+
+def test_items_are_the_same_whatever_order_the_examples_come_in() -> None:
+    right_N = np.array([True, False, False, True, True, False, True, True, False])
+    ids, order = list("abcdefghi"), np.random.default_rng(0).permutation(9)
+    items = Items.of(ids, right_N)
+    assert items == Items.of([ids[index] for index in order], right_N[order])
+    assert np.array_equal(items.unpacked(), right_N)
+
+
+def test_a_run_keeps_how_each_test_example_was_scored_and_its_record_brings_it_back(result: Result) -> None:
+    assert result.items is not None
+    assert result.items.unpacked().mean() == pytest.approx(result.scores["accuracy"].value)
+    assert result.items.n == result.rows["test"]
+    assert Result.from_json(json.loads(json.dumps(result.to_json()))).items == result.items
+
+
+def test_a_record_from_before_examples_were_kept_is_read_and_gets_no_verdict(result: Result) -> None:
+    record = result.to_json()
+    del record["items"]
+    old = Result.from_json(record)
+    assert old.items is None
+    assert "earlier version" in unfit(System(name="old", runs=(old, old)))
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        ({"ids": "a", "n": 9, "right": "AA=="}, "items.right must have the bits of 9 test examples, got 8"),
+        ({"ids": "a", "n": 8, "right": "¿"}, "items.right must be bits in base64, got '¿'"),
+        ({"ids": "a"}, "items of a record are to have all fields"),
+    ],
+)
+def test_a_damaged_record_is_one_line(result: Result, items: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Result.from_json(result.to_json() | {"items": items})
+
+
+def test_a_clear_difference_is_better_whichever_way_round_and_its_cost_is_told(result: Result) -> None:
+    good, bad = system(result, "full", right(0.95), seconds=30), system(result, "frozen", right(0.85), seconds=10)
+    (one,), (other,) = judge([good, bad]), judge([bad, good])
+    assert (one.kind, one.ours, one.theirs) == ("better", "full", "frozen")
+    assert one.found.value == pytest.approx(0.1)
+    assert one.sentence == other.sentence
+    assert one.sentence.startswith("full is better than frozen: accuracy +10.00 points (95 % interval +8.")
+    assert one.sentence.endswith("p below 0.001; 1000 test rows, 3 seeds), in 3 times the time")
+
+
+def test_the_same_within_the_margin_is_equivalent_even_if_the_little_there_is_is_real(result: Result) -> None:
+    systems = [system(result, "full", right(0.95)), system(result, "lora", right(0.945))]
+    (found,) = judge(systems, margin=0.02)
+    assert found.kind == "equivalent"
+    assert found.sentence.startswith("full and lora are equivalent within 2 points: accuracy +0.50 points (90 % ")
+
+
+def test_what_could_be_either_is_undecided_and_says_what_would_settle_it(result: Result) -> None:
+    one, other = right(0.8, n=80), right(0.78, n=80)
+    (found,) = judge([system(result, "full", one), system(result, "lora", other)])
+    assert found.kind == "undecided"
+    assert found.items is not None
+    assert found.items > 80
+    assert f"about {found.items} test rows" in found.sentence
+    assert "would settle it, and within" in found.sentence
+
+
+def test_a_run_and_its_copy_are_never_better_than_each_other(result: Result) -> None:
+    (found,) = judge([system(result, "a", right(0.9)), system(result, "b", right(0.9))])
+    assert (found.kind, found.found.value) == ("equivalent", 0)
+
+
+def test_many_comparisons_need_more_for_the_same_claim(result: Result) -> None:
+    few = [system(result, name, right(accuracy)) for name, accuracy in (("a", 0.95), ("b", 0.93))]
+    many = [*few, *(system(result, f"same {number}", right(0.9)) for number in range(6))]
+    alone, among = judge(few)[0], judge(many)[0]
+    assert (alone.ours, among.ours) == ("a", "a")
+    assert among.p > alone.p
+    assert among.among == 28
+
+
+@pytest.mark.parametrize("margin", [0.0, -1.0, 1.0])
+def test_a_margin_that_nothing_or_everything_is_within_is_refused(result: Result, margin: float) -> None:
+    with pytest.raises(InputError, match="margin must be above 0 and below 100 points, got"):
+        verdicts([result], margin)
+
+
+def test_systems_that_cannot_be_judged_are_refused_with_the_reason(result: Result) -> None:
+    sound = system(result, "full", right(0.9))
+    short = system(result, "short", right(0.9, n=500))
+    single = system(result, "single", right(0.9, seeds=1))
+    mixed = System(name="mixed", runs=(*sound.runs, *short.runs))
+    lost = System(name="lost", runs=(sound.runs[0], replace(sound.runs[1], status="diverged", items=None)))
+    for other, words in (
+        (short, "full and short were tested on different rows"),
+        (single, "no verdict on single: of one seed there is no spread: 2 or more are needed"),
+        (mixed, "no verdict on mixed: its runs were tested on different rows"),
+        (lost, "no verdict on lost: a run diverged"),
+    ):
+        with pytest.raises(InputError, match=words):
+            judge([sound, other])
+
+
+def test_the_verdicts_stand_below_a_table_of_few_rows_and_of_many_where_to_ask(result: Result) -> None:
+    few = [*runs(result, "full", right(0.95)), *runs(result, "frozen", right(0.85))]
+    assert any("full is better than" in note for note in table(few).notes)
+    many = [each for number in range(5) for each in runs(result, f"m{number}", right(0.9))]
+    assert not any("equivalent" in note for note in table(many).notes)
+    assert any("`finetune verdict NAME` judges them" in note for note in table(many).notes)
+
+
+def test_runs_on_other_test_rows_are_judged_apart_and_what_cannot_be_is_told(result: Result) -> None:
+    here = [*runs(result, "full", right(0.95)), *runs(result, "frozen", right(0.85))]
+    there = [replace(each, recipe={**each.recipe, "name": "other"}) for each in runs(result, "lora", right(0.9, n=500))]
+    single = runs(result, "single", right(0.9, seeds=1))
+    found = verdicts([*here, *there, *single])
+    assert len(found.rows) == 1
+    assert any(note.endswith("nothing else was tested on its rows") for note in found.notes)
+    assert any("of one seed there is no spread" in note for note in found.notes)
+
+
+def test_the_command_judges_saved_tables(result: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tables").mkdir()
+    records = [*runs(result, "full", right(0.95)), *runs(result, "frozen", right(0.85))]
+    (tmp_path / "tables" / "mine.json").write_text(json.dumps([each.to_json() for each in records]))
+    assert main(["verdict", "mine", "--out", str(tmp_path), "--format", "csv"]) == 0
+    header, row = capsys.readouterr().out.strip().splitlines()
+    assert header.startswith("higher,lower,verdict,score,points apart")
+    assert ",better,accuracy,+10.00," in row
+    for arguments, words in ((("mine", "--margin", "0"), "margin must be above 0"), (("mind",), "mine")):
+        assert main(["verdict", *arguments, "--out", str(tmp_path)]) == 2
+        assert words in capsys.readouterr().err
