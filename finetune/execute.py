@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from finetune import allocator, evaluate, measure
+from finetune import allocator, evaluate, integrity, measure
 from finetune.attention.swap import save_learned
 from finetune.evaluate import Predictions
 from finetune.items import Items
@@ -57,6 +57,7 @@ def _execute(here: Session, folder: RunFolder) -> None:
         torch.manual_seed(recipe.seed)  # the head's first weights, equal in every process
         with clock.time("load"):
             trainee = recipe.method.trainee(material)
+        before = integrity.sums(trainee.module) if writes else {}
         torch.manual_seed(recipe.seed + (accelerator.process_index << 32))  # dropout, different in every process
         done = train(here, trainee, (lambda line: folder.append("curve.jsonl", line)) if writes else _ignore)
         with clock.time("eval"):
@@ -64,6 +65,7 @@ def _execute(here: Session, folder: RunFolder) -> None:
             own = recipe.method.scores(trainee, material, predicted["test"].logits) if predicted else {}
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds}
     if writes:
+        idle = [] if recipe.attention is None else done.unreached
         done.unround()
         allocator.return_freed()  # saving needs room for the whole model once more
         saved = recipe.method.save(trainee.module, material, folder.path)
@@ -71,6 +73,13 @@ def _execute(here: Session, folder: RunFolder) -> None:
         peak = max(memory.bytes, trainee.feature_memory)
         result = _result(here, trainee, done, predicted, own, clock.seconds, peak, saved)
         recipe.task.save_encoder(here.weights, saved)
+        if not done.diverged:  # what is saved is tried once more, as those who use it will find it
+            lost = [*integrity.broken(trainee.module, before, idle), *integrity.repeated(predicted["test"].ids)]
+            examples = material.examples["test"]
+            del trainee  # there must be room for the model that was saved
+            restored = recipe.method.restore(here.pretrained(result.labels), folder.path)
+            lost += integrity.apart(restored, examples, predicted["test"].logits, accelerator.device)
+            result = replace(result, status="failed" if lost else "done", broken=tuple(lost))
         folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
         folder.write("result.json", result.to_json())
 
@@ -166,6 +175,7 @@ def _result(
         scores={**scores.get("test", {}), **own},
         validation=scores.get("validation", {}),
         items=_items(here, predicted.get("test")),
+        broken=None,
         labels=splits.labels,
         rows={part: len(examples[part]) for part in SPLITS},
         truncated={part: examples[part].truncated for part in SPLITS},

@@ -58,6 +58,11 @@ class Masters:
         return gradients, moments + sum(copies) + sum(tables)
 
     @property
+    def unreached(self) -> list[nn.Parameter]:
+        """The model's tensors that no gradient came to, or a gradient of zeros, in the last update."""
+        return [each.parameter for each in self._trained if each.sum is None or not bool(each.sum.any())]
+
+    @property
     def rounded(self) -> bool:
         """Whether the model computes in a coarser format than its masters."""
         return any(each.rounded for each in self._trained)

@@ -130,6 +130,8 @@ def _result(folder: Path) -> Result:
     result = Result.from_json(stored)
     if result.status == "diverged":
         raise InputError(f"{folder} holds a run that diverged: its model predicts nothing")
+    if result.broken:
+        raise InputError(f"{folder} holds a run that failed: {'; '.join(result.broken)}")
     return result
 
 

@@ -19,13 +19,14 @@ UNWRITTEN = {"folder", "before"}  # fields that say where a record was found, an
 class Result:
     """One finished run. `scores` are over the test split, the headline first; of a diverged run there are none."""
 
-    status: Literal["done", "diverged"]
+    status: Literal["done", "diverged", "failed"]  # failed: trained to the end, but see `broken`
     recipe: Mapping[str, Any]  # the recipe's JSON
     method: str
     fingerprint: str
     scores: Mapping[str, Estimate]
     validation: Mapping[str, Estimate]
     items: Items | None  # of the test split; None: the headline is no share of right examples, or the run diverged
+    broken: tuple[str, ...] | None  # what the run did not keep of `finetune.integrity`; None: not checked
     labels: tuple[str, ...]
     rows: Mapping[str, int]  # used, by split
     truncated: Mapping[str, int]  # texts cut to the length the model reads, by split
@@ -69,6 +70,8 @@ class Result:
             parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
         parts["labels"] = tuple(parts["labels"])
         kept = parts.get("items")  # records from before examples were kept do not say it
+        promises = parts.get("broken")  # nor these
+        parts["broken"] = None if promises is None else tuple(promises)
         if kept is not None and set(kept) != {each.name for each in fields(Items)}:
             raise InputError(
                 f"items of a record are to have all fields of finetune.items.Items, got {str(kept)[:60]!r}"

@@ -39,6 +39,11 @@ class Fit:
     diverged: bool
     masters: Masters | None = None  # None: nothing was rounded
 
+    @property
+    def unreached(self) -> list[nn.Parameter]:
+        """What no gradient came to; asked before `unround`."""
+        return [] if self.masters is None else self.masters.unreached
+
     def unround(self) -> None:
         """Make the model what was trained, where it is a rounded copy of that."""
         if self.masters is not None:

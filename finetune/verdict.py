@@ -32,6 +32,11 @@ class System:
         """What a run takes, with the features it needs."""
         return sum(run.seconds["train"] + run.seconds["features"] for run in self.runs) / len(self.runs)
 
+    @property
+    def score(self) -> float:
+        """The mean over its runs of the headline."""
+        return sum(run.scores[run.headline].value for run in self.runs) / len(self.runs)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -57,16 +62,16 @@ class Verdict:
         sample = f"{found.n} test rows, {seeds} seeds"
         gap = f"{self.metric} {signed(found.value)} points"
         over = f"95 % interval {signed(found.low)} to {signed(found.high)}"
+        chance = f"p {_p(self.p)}{f' among {self.among} comparisons' * (self.among > 1)}"
         if self.kind == "better":
-            many = f" among {self.among} comparisons" * (self.among > 1)
-            what = f"{over}, p {_p(self.p)}{many}"
-            return f"{self.ours} is better than {self.theirs}: {gap} ({what}; {sample}), {self._cost}"
+            return f"{self.ours} is better than {self.theirs}: {gap} ({over}, {chance}; {sample}), {self._cost}"
         if self.kind == "equivalent":
             within = f"90 % interval {signed(found.below)} to {signed(found.above)}"
             same = f"{self.ours} and {self.theirs} are equivalent within {points}"
             return f"{same}: {gap} ({within}; {sample}), {self._cost}"
         return (
-            f"{self.ours} or {self.theirs} is undecided: {gap} ({over}; {sample}), {self._cost}; {self._would_settle}"
+            f"{self.ours} or {self.theirs} is undecided: {gap} ({over}, {chance}; {sample}), {self._cost}; "
+            f"{self._would_settle}"
         )
 
     @property
@@ -143,7 +148,7 @@ def _verdict(one: System, other: System, found: Difference, p: float, among: int
 def unfit(system: System) -> str:
     """Why no verdict can be made of a system; nothing where one can."""
     if any(run.status != "done" for run in system.runs):
-        return "a run diverged"
+        return f"a run {next(run.status for run in system.runs if run.status != 'done')}"
     if any(run.items is None for run in system.runs):
         return f"{system.runs[0].headline} has no score for each test row, or the record is of an earlier version"
     if rows_of(system) is None:

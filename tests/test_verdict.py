@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from finetune import InputError, Recipe, Result, run
+from finetune.choice import Limits, frontier
 from finetune.cli import main
 from finetune.items import Items
 from finetune.report.tables import table
@@ -42,6 +43,11 @@ def runs(result: Result, method: str, right_SN: Sequence[np.ndarray], seconds: f
 
 def system(result: Result, name: str, right_SN: Sequence[np.ndarray], seconds: float = 1.0) -> System:
     return System(name=name, runs=runs(result, name, right_SN, seconds))
+
+
+def with_score(system: System, score: float) -> System:
+    estimate = replace(system.runs[0].scores["accuracy"], value=score)
+    return replace(system, runs=tuple(replace(run, scores={"accuracy": estimate}) for run in system.runs))
 
 
 def right(accuracy: float, seeds: int = 3, n: int = N, wrong_from: int = 0) -> list[np.ndarray]:
@@ -182,3 +188,29 @@ def test_the_command_judges_saved_tables(result: Result, tmp_path: Path, capsys:
     for arguments, words in ((("mine", "--margin", "0"), "margin must be above 0"), (("mind",), "mine")):
         assert main(["verdict", *arguments, "--out", str(tmp_path)]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_the_best_within_limits_is_named_with_how_sure_that_is(result: Result) -> None:
+    full = runs(result, "full", right(0.95), seconds=600)
+    lora = with_score(system(result, "lora", right(0.93), seconds=50), 0.93).runs
+    frozen = with_score(system(result, "frozen", right(0.85), seconds=10), 0.85).runs
+    found = verdicts([*full, *lora, *frozen], limits=Limits(minutes=5)).notes
+    assert "within 5 minutes: toy_bert lora scores highest, 93.0 %; better than toy_bert frozen" in found
+    found = verdicts([*full, *lora, *frozen], limits=Limits(minutes=0.5, trained=10**9)).notes
+    assert (
+        "within 0.5 minutes, 1,000,000,000 trained parameters: toy_bert frozen scores highest, 85.0 %; nothing else is"
+        in found
+    )
+    found = verdicts([*full, *lora, *frozen], limits=Limits(saved_mb=1e-9)).notes
+    assert "within 1e-09 MB saved: none of toy_bert full, toy_bert lora, toy_bert frozen" in found
+
+
+def test_a_limit_that_nothing_is_within_by_definition_is_refused() -> None:
+    with pytest.raises(InputError, match="minutes must be above 0, got 0"):
+        Limits(minutes=0)
+
+
+def test_the_frontier_is_what_nothing_reaches_in_less_time(result: Result) -> None:
+    made = [("slow", 0.9, 9.0), ("worse", 0.7, 5.0), ("good", 0.8, 3.0), ("same", 0.8, 4.0), ("fast", 0.5, 1.0)]
+    systems = [with_score(system(result, name, right(0.9), seconds), score) for name, score, seconds in made]
+    assert [each.name for each in frontier(systems)] == ["fast", "good", "slow"]

@@ -11,7 +11,7 @@ from finetune.commands import Command
 
 
 class Verdict(Command):
-    example = "finetune verdict compare --margin 2"
+    example = "finetune verdict compare --margin 2 --minutes 1"
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -20,14 +20,19 @@ class Verdict(Command):
         parser.add_argument(
             "--margin", type=float, default=1.0, help="points within which two are taken for equals (default: 1)"
         )
+        parser.add_argument("--minutes", type=float, help="also say which is best of those that train no longer")
+        parser.add_argument("--saved-mb", type=float, help="the same of those whose trained part takes no more disk")
+        parser.add_argument("--trained", type=int, help="the same of those that train no more parameters")
         commands.takes_format(parser)
         commands.takes_out(parser)
 
     def run(self, given: Any) -> int:
+        from finetune.choice import Limits
         from finetune.report import records
         from finetune.report.verdicts import verdicts
 
         folder = Path(given.out) / "tables"
         runs = [run for name in given.names for run in records.read(folder, name)]
-        print(getattr(verdicts(runs, given.margin / 100), given.format)())
+        limits = Limits(minutes=given.minutes, saved_mb=given.saved_mb, trained=given.trained)
+        print(getattr(verdicts(runs, given.margin / 100, limits), given.format)())
         return 0

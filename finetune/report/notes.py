@@ -56,6 +56,9 @@ def _lost(groups: Sequence[Group]) -> Iterator[str]:
         seeds = [str(result.recipe["seed"]) for result in group.results if result.status == "diverged"]
         if seeds:
             yield f"{group.label}: diverged with seed {', '.join(seeds)}: loss or gradient was no number any more"
+        for result in group.results:
+            if result.broken:
+                yield f"{group.label}: failed with seed {result.recipe['seed']}: {'; '.join(result.broken)}"
         if group.failed and group.results:
             every = group.failed + len(group.results)
             yield f"{group.label}: {group.failed} of {every} seeds came to no result and are not in the row"

@@ -73,7 +73,7 @@ def _cell(group: Group | None) -> str:
     if group is None or not group.results:
         return MISSING
     if len(_sound(group)) < len(group.results):
-        return "diverged"
+        return next(run.status for run in group.results if run.status != "done")
     found = _score(group)
     assert found is not None
     if found.low is None or found.high is None:

@@ -136,7 +136,9 @@ def _row(group: Group, apart: str) -> tuple[str, ...]:
 def _score(group: Sequence[Result], sound: Sequence[Result]) -> tuple[str, str, str, str]:
     """Name, mean over seeds, their deviation, and the mean interval over test items."""
     if len(sound) < len(group):
-        return (sound[0].headline if sound else MISSING, f"diverged ({len(group) - len(sound)})", MISSING, MISSING)
+        ends = {status: sum(run.status == status for run in group) for status in ("diverged", "failed")}
+        said = ", ".join(f"{status} ({count})" for status, count in ends.items() if count)
+        return (sound[0].headline if sound else MISSING, said, MISSING, MISSING)
     name = sound[0].headline
     estimates = [result.scores[name] for result in sound]
     over = spread([100 * estimate.value for estimate in estimates])

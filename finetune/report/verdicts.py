@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from finetune.choice import Limits, best, frontier
+from finetune.report.forecasts import duration
 from finetune.report.groups import comparable, groups, systems
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
-from finetune.verdict import MARGIN, Verdict, check_margin, judge, signed, unfit
+from finetune.verdict import MARGIN, System, Verdict, check_margin, judge, signed, unfit
 
+ANY = Limits()
 HEADER = (
     "higher",
     "lower",
@@ -25,8 +28,8 @@ HEADER = (
 )
 
 
-def verdicts(results: Iterable[Result], margin: float = MARGIN) -> Table:
-    """A row for every two groups of runs that were tested on the same rows, and below the same in words.
+def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits = ANY) -> Table:
+    """A row for every two groups of runs that were tested on the same rows; below, the same in words and what to take.
 
     Raises:
         InputError: the margin is not above 0.
@@ -36,6 +39,9 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN) -> Table:
     together = comparable(every)
     found = [verdict for alike in together for verdict in judge(alike, margin)]
     notes = [verdict.sentence for verdict in found]
+    for alike in together:
+        if len(alike) > 1:
+            notes += [_fastest(alike), *([_within(alike, found, limits)] if limits != ANY else [])]
     notes += [f"no verdict on {system.name}: {why}" for system in every if (why := unfit(system))]
     alone = [alike[0].name for alike in together if len(alike) == 1]
     notes += [f"no verdict on {name}: nothing else was tested on its rows" for name in alone]
@@ -45,6 +51,30 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN) -> Table:
             f"and seeds; equivalent is within {100 * margin:g} points (two one-sided tests at 5 %)"
         )
     return Table(HEADER, tuple(map(_row, found)), tuple(notes))
+
+
+def _fastest(systems: Sequence[System]) -> str:
+    kept = frontier(systems)
+    words = [f"{system.name} {100 * system.score:.1f} % in {duration(system.seconds)}" for system in kept]
+    beaten = [system.name for system in systems if system not in kept]
+    rest = f"; {' and '.join(beaten)} take longer and score no higher" if beaten else ""
+    return f"{systems[0].runs[0].headline} against time: {', '.join(words)}{rest}"
+
+
+def _within(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limits) -> str:
+    """What to take of the systems that cost no more than that, and how sure it is."""
+    taken = best(systems, limits)
+    if taken is None:
+        return f"within {limits}: none of {', '.join(system.name for system in systems)}"
+    allowed = {system.name for system in systems if limits.allow(system)}
+    sure = {"better": "better than", "equivalent": "equivalent to", "undecided": "undecided against"}
+    beside = [
+        f"{sure[verdict.kind]} {({verdict.ours, verdict.theirs} - {taken.name}).pop()}"
+        for verdict in verdicts
+        if taken.name in (verdict.ours, verdict.theirs) and {verdict.ours, verdict.theirs} <= allowed
+    ]
+    known = f"; {', '.join(beside)}" if beside else "; nothing else is"
+    return f"within {limits}: {taken.name} scores highest, {100 * taken.score:.1f} %{known}"
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:

@@ -1,0 +1,73 @@
+"""What a run must keep to be believed: what is frozen stays, what is trained moves, what is saved predicts the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from finetune import batches
+from finetune.encode import Examples
+from finetune.evaluate import predicting
+from finetune.precision import tokens_per_pass
+
+NAMED = 3  # tensors that a complaint names
+CLOSE = {torch.bfloat16: 5e-2, torch.float32: 1e-3}  # of logits, whose batch may have been another one
+
+
+def sums(module: nn.Module) -> dict[str, str]:
+    """A hash of every parameter's value, which does not depend on its format."""
+    return {name: _sum(parameter) for name, parameter in module.named_parameters()}
+
+
+def broken(module: nn.Module, before: Mapping[str, str], idle: Iterable[nn.Parameter] = ()) -> list[str]:
+    """What training did to tensors that it should not have done, or did not do; empty where all is as it should be.
+
+    Args:
+        module: trained, with the weights that are saved.
+        before: `sums` of it when training began.
+        idle: parameters that may stay, though they are trained: an attention of one's own may have no use for them.
+    """
+    moved, stayed, excused = list[str](), list[str](), set(idle)
+    for name, parameter in module.named_parameters():
+        if parameter in excused:
+            continue
+        same = _sum(parameter) == before[name]
+        if parameter.requires_grad == same:
+            (stayed if same else moved).append(name)
+    return [
+        *([f"{_named(moved)} moved and should be frozen"] if moved else []),
+        *([f"{_named(stayed)} should have been trained and did not move"] if stayed else []),
+    ]
+
+
+def apart(restored: nn.Module, examples: Examples, logits_NC: np.ndarray, device: torch.device) -> list[str]:
+    """How far what was saved is from what was measured: its logits of one batch beside those of the predictions."""
+    indices = batches.sweep(examples.lengths, tokens_per_pass(device))[-1]
+    parameter = next(restored.parameters())
+    batch = examples.batch(indices, batches.multiple(len(indices))).to(device, parameter.dtype)
+    with predicting(restored), torch.no_grad():
+        again_NC = restored(**batch.inputs).logits.float().cpu().numpy()
+    most, allowed = float(np.abs(again_NC - logits_NC[indices]).max()), CLOSE[parameter.dtype]
+    if most <= allowed * max(1.0, float(np.abs(logits_NC[indices]).max())):
+        return []
+    return [f"saved and loaded again, its logits are up to {most:.2g} from those that were scored"]
+
+
+def repeated(ids: Sequence[str]) -> list[str]:
+    """Whether a test example was scored more than once."""
+    count = len(ids) - len(set(ids))
+    return [f"{count} of {len(ids)} test ids were scored more than once"] if count else []
+
+
+def _sum(parameter: nn.Parameter) -> str:
+    values = parameter.detach().float().contiguous().cpu().numpy()
+    return hashlib.sha256(values.data).hexdigest()  # pyright: ignore[reportArgumentType]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
