@@ -19,7 +19,7 @@ CLOSE = {torch.bfloat16: 5e-2, torch.float32: 1e-3}  # of logits, whose batch ma
 
 
 def sums(module: nn.Module) -> dict[str, str]:
-    """A hash of every parameter's value, which does not depend on its format."""
+    """A hash of every parameter: of a trained one whatever its format is, for training ends in a finer one."""
     return {name: _sum(parameter) for name, parameter in module.named_parameters()}
 
 
@@ -64,8 +64,9 @@ def repeated(ids: Sequence[str]) -> list[str]:
 
 
 def _sum(parameter: nn.Parameter) -> str:
-    values = parameter.detach().float().contiguous().cpu().numpy()
-    return hashlib.sha256(values.data).hexdigest()  # pyright: ignore[reportArgumentType]
+    # of a trained one the value counts, whatever its format; a frozen one keeps that too
+    values = parameter.detach().float() if parameter.requires_grad else parameter.detach().flatten().view(torch.uint8)
+    return hashlib.sha256(values.contiguous().cpu().numpy().data).hexdigest()  # pyright: ignore[reportArgumentType]
 
 
 def _named(names: Sequence[str]) -> str:

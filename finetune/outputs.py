@@ -81,8 +81,11 @@ class RunFolder:
             write_text(self.path / name, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, mend: str = "delete it and the run is made again") -> Any:
     """What a JSON file holds; None where there is no file.
+
+    Args:
+        mend: what to do about one that is damaged.
 
     Raises:
         InputError: it is not JSON.
@@ -94,7 +97,7 @@ def read_json(path: Path) -> Any:
     except NotADirectoryError:
         return None
     except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); delete it and the run is made again") from error
+        raise InputError(f"{path} is damaged ({error}); {mend}") from error
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

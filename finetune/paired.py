@@ -6,12 +6,13 @@ N test items, S seeds. A score is a number for each seed and item, such as 1 whe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 LEVEL = 0.05  # how often a difference may be claimed where there is none
+MOST = 1000  # times as many test items or seeds as there were: to need more is no advice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,20 +161,50 @@ def holm(ps: Sequence[float]) -> list[float]:
 def needed(found: Difference, margin: float) -> tuple[int | None, int | None]:
     """About how many test items, at these seeds, or seeds, at these items, would settle it; None: no number would.
 
-    Settled is a difference that the interval leaves out 0 for, or that lies with it inside the margin.
+    Settled is a difference that the interval leaves out 0 for, or that lies with it inside the margin, were it as large
+    as it was measured: for no better is known.
     """
-    from scipy import stats
-
-    # what the half-width must come down to; for the size of a difference is not known better than it was measured
-    two, one = (float(stats.norm.ppf(1 - level)) for level in (LEVEL / 2, LEVEL))
-    aim = max(abs(found.value) / two, (margin - abs(found.value)) / one) ** 2
-    items = _times(aim - found.variance.seeds, found.variance.items)
-    seeds = _times(aim - found.variance.items, found.variance.seeds)
+    n, fewest = found.n, min(found.seeds)
     return (
-        None if items is None else math.ceil(items * found.n),
-        None if seeds is None else math.ceil(seeds * min(found.seeds)),
+        _fewest(n, lambda items: _settled(found, margin, items / n, 1.0)),
+        _fewest(fewest, lambda seeds: _settled(found, margin, 1.0, seeds / fewest)),
     )
 
 
-def _times(left: float, variance: float) -> float | None:
-    return max(1.0, variance / left) if left > 0 else None
+def _settled(found: Difference, margin: float, items: float, seeds: float) -> bool:
+    """Whether so many times the items and the seeds would do."""
+    from scipy import stats
+
+    fewest = min(found.seeds)
+    parts = (
+        (found.variance.items / items, found.n * items - 1),
+        (found.variance.seeds / seeds, _freedom_of_seeds(found) * (fewest * seeds - 1) / (fewest - 1)),
+    )
+    total = sum(variance for variance, _ in parts)
+    if not total:
+        return True
+    freedom = total**2 / sum(variance**2 / freedom for variance, freedom in parts)
+    half, less = (float(stats.t.ppf(1 - level, freedom)) * math.sqrt(total) for level in (LEVEL / 2, LEVEL))
+    return abs(found.value) > half or abs(found.value) + less < margin
+
+
+def _freedom_of_seeds(found: Difference) -> float:
+    """The part of the degrees of freedom that is the seeds': from one system's alone to that of both together."""
+    rest = found.variance.total**2 / found.freedom - found.variance.items**2 / (found.n - 1)
+    freedom = found.variance.seeds**2 / rest if rest > 0 else math.inf
+    return min(max(freedom, min(found.seeds) - 1), sum(found.seeds) - 2)
+
+
+def _fewest(count: int, settles: Callable[[int], bool]) -> int | None:
+    """The least number from `count` on that settles it, if that is at most `MOST` times as many."""
+    if settles(count):
+        return count
+    low, high = count, 2 * count
+    while not settles(high):
+        low, high = high, 2 * high
+        if high > MOST * count:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if settles(middle) else (middle, high)
+    return high

@@ -23,6 +23,7 @@ from finetune.parts import Part, hints, optional, parse
 from finetune.precision import Format
 from finetune.splits import Split
 from finetune.tasks import Task
+from finetune.untrained import Untrained
 
 FORMAT = 3  # counts up when the same recipe comes to other numbers: old results are then not taken for new ones
 
@@ -117,7 +118,7 @@ def _known(contract: type) -> dict[str, type]:
     """The classes a part of a stored recipe may be of, by name: those of its axis, and no other code."""
     axis = {Core: cores, Data: data, Method: methods, Position: positions, Task: tasks}.get(contract)
     if axis is None:
-        found = [Packaged, Local, Hub] if contract is Checkpoint else [contract]
+        found = [Packaged, Local, Hub, Untrained] if contract is Checkpoint else [contract]
     else:
         found = axes.every(axis, contract)
     return {kind.__name__: kind for kind in found}

@@ -159,3 +159,27 @@ def test_no_number_of_items_is_enough_where_seeds_are_the_trouble() -> None:
     assert items is None
     assert seeds is not None
     assert seeds > 3
+
+
+def test_of_two_seeds_that_lie_far_apart_a_few_more_are_needed_not_one() -> None:
+    found = paired.Difference(
+        value=0.046,
+        low=-0.086,
+        high=0.178,
+        p=0.14,
+        below=-0.039,
+        above=0.131,
+        variance=paired.Variance(items=0.00008, seeds=0.0003),
+        freedom=1.3,
+        n=400,
+        seeds=(2, 2),
+    )
+    items, seeds = paired.needed(found, 0.01)
+    assert items is None  # two seeds alone leave more than that
+    assert seeds == 4  # half of the interval: 10.7 points at 2, 4.7 at 3, 3.6 at 4
+
+
+def test_what_is_settled_needs_no_more_than_there_were() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    found = paired.difference(*experiment(rng, 800, (3, 3), 1.0, 0.05))
+    assert paired.needed(found, 0.001) == (800, 3)

@@ -185,7 +185,12 @@ def test_the_command_judges_saved_tables(result: Result, tmp_path: Path, capsys:
     header, row = capsys.readouterr().out.strip().splitlines()
     assert header.startswith("higher,lower,verdict,score,points apart")
     assert ",better,accuracy,+10.00," in row
-    for arguments, words in ((("mine", "--margin", "0"), "margin must be above 0"), (("mind",), "mine")):
+    (tmp_path / "tables" / "torn.json").write_text("[{")
+    for arguments, words in (
+        (("mine", "--margin", "0"), "margin must be above 0"),
+        (("mind",), "mine"),
+        (("torn",), "that wrote it writes it again"),
+    ):
         assert main(["verdict", *arguments, "--out", str(tmp_path)]) == 2
         assert words in capsys.readouterr().err
 

@@ -22,6 +22,12 @@ class Compare(Command):
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         commands.takes_variants(parser)
         parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
+        parser.add_argument(
+            "--controls",
+            action="store_true",
+            help="also what is to be beaten: the majority's label, inputs without a backbone, backbones with random "
+            "weights, and shuffled labels",
+        )
         commands.takes_layout(parser)
         parser.add_argument(
             "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"
@@ -35,7 +41,12 @@ class Compare(Command):
         if given.save is not None and (not given.save.strip() or Path(given.save).name != given.save):
             raise InputError(f"--save takes a name, not a path, got {given.save!r}")
         progress = commands.progress()
-        recipes = grid.seeds(commands.variants(given, progress), given.seeds)
+        recipes = commands.variants(given, progress)
+        if given.controls:
+            from finetune.controls import controls
+
+            recipes += controls(recipes)
+        recipes = grid.seeds(recipes, given.seeds)
         comparison = grid.compare(recipes, out=given.out, progress=progress)
         progress.say(_where(comparison, given.out))
         if commands.first():

@@ -10,6 +10,7 @@ from typing import Any
 from finetune.result import Result
 from finetune.verdict import System, rows_of, unfit
 
+CONTROLS = {"method": ("Majority", "Surface"), "data": ("Shuffled",), "checkpoint": ("Untrained",)}  # kinds of parts
 STOCK = ("stock", "finetune_stock", "eager", "sdpa")  # names of a checkpoint's own attention
 
 
@@ -36,6 +37,11 @@ class Group:
     @property
     def names(self) -> tuple[str, str, str]:
         return self.name, self.method, self.attention
+
+    @property
+    def control(self) -> bool:
+        """Whether it is there to be beaten."""
+        return any(self.settings.get(part) in kinds for part, kinds in CONTROLS.items())
 
     @property
     def label(self) -> str:

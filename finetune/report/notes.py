@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from finetune.report.groups import Group, comparable, systems
 from finetune.result import Result
-from finetune.verdict import judge
+from finetune.verdict import System, judge
 
 FEW = 30  # updates of a backbone
 FEW_ROWS = 4  # of a table, on the same test rows: six pairs
@@ -15,7 +15,15 @@ FEW_ROWS = 4  # of a table, on the same test rows: six pairs
 def notes(groups: Sequence[Group]) -> tuple[str, ...]:
     """A line for each thing to know, said once, however many rows it is true of."""
     results = [result for group in groups for result in group.results]
-    lines = [*_repeated(results), *_cut(results), *_short(groups), *_lost(groups), *_single(groups), *_verdicts(groups)]
+    lines = [
+        *_repeated(results),
+        *_cut(results),
+        *_short(groups),
+        *_lost(groups),
+        *_single(groups),
+        *_verdicts(groups),
+        *_controls(groups),
+    ]
     return tuple(dict.fromkeys(lines))
 
 
@@ -76,9 +84,30 @@ def _single(groups: Sequence[Group]) -> Iterator[str]:
 
 def _verdicts(groups: Sequence[Group]) -> Iterator[str]:
     """Which of few rows is better; of many, the pairs are too many to stand here."""
-    together = comparable(systems(groups))
+    together = comparable(systems([group for group in groups if not group.control]))
     for alike in together:
         if len(alike) <= FEW_ROWS:
             yield from (verdict.sentence for verdict in judge(alike))
     if any(len(alike) > FEW_ROWS for alike in together):
         yield f"more than {FEW_ROWS} rows on the same test rows: with --save NAME, `finetune verdict NAME` judges them"
+
+
+def _controls(groups: Sequence[Group]) -> Iterator[str]:
+    """Rows that a control is not shown to be worse than, each by a verdict on the two alone; and controls that leak."""
+    kept = [group for group in groups if group.results]
+    of = {system.name: group for system, group in zip(systems(kept), kept, strict=True)}
+    for alike in comparable(systems(kept)):
+        controls = [system for system in alike if of[system.name].control]
+        for row in (system for system in alike if system not in controls):
+            equals = [control.name for control in controls if not _beats(row, control)]
+            if equals:
+                yield f"{row.name} is not shown to be better than a control: {', '.join(equals)}"
+        floor = next((system for system in controls if of[system.name].settings["method"] == "Majority"), None)
+        for control in controls:
+            if of[control.name].settings["data"] == "Shuffled" and floor is not None and _beats(control, floor):
+                yield f"{control.name} is better than the majority's label: something gives its test rows away"
+
+
+def _beats(one: System, other: System) -> bool:
+    (found,) = judge([one, other])
+    return found.kind == "better" and found.ours == one.name

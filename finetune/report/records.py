@@ -28,7 +28,7 @@ def read(folder: Path, name: str) -> list[Result]:
     known = [path.stem for path in folder.glob("*.json")]
     if name not in known:
         raise one_of(f"table of {folder}", name, known)
-    found = read_json(folder / f"{name}.json")
+    found = read_json(folder / f"{name}.json", f"the `finetune compare … --save {name}` that wrote it writes it again")
     if not isinstance(found, list):
         raise InputError(f"{folder / f'{name}.json'} holds no list of records; `finetune compare --save {name}` does")
     return [Result.from_json(record) for record in found]

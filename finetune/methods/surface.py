@@ -1,0 +1,158 @@
+"""What shows without any backbone: which word pieces a text has, or how bright an image is where. The control to beat.
+
+N examples, T tokens, V word pieces or pixels, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from finetune import batches
+from finetune.encode import Examples
+from finetune.errors import InputError
+from finetune.methods import Material, Method, Pretrained, Trainee
+from finetune.optim import Budget
+from finetune.progress import Silent
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+    from transformers import PreTrainedModel
+    from transformers.modeling_outputs import SequenceClassifierOutput
+
+SIDE = 28  # pixels that an image is averaged to
+TOKENS = 4096  # read at a time
+NEVER = -1e4  # logit of a label that no training row has
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surface(Method):
+    """Scikit-learn's logistic regression of TF-IDF over the tokenizer's word pieces, or of the pixels of a small image.
+
+    Uses of the checkpoint its tokenizer or image processor, and nothing else.
+    """
+
+    inverse_penalty: float = 10.0  # scikit-learn's C: the larger, the closer the fit
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.inverse_penalty < math.inf:
+            raise InputError(f"method.inverse_penalty must be above 0 and finite, got {self.inverse_penalty}")
+
+    def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
+        return model.requires_grad_(False).eval()
+
+    def budget(self, budget: Budget) -> Budget:
+        return Budget()  # it is solved for
+
+    def trainee(self, material: Material) -> Trainee:
+        train, started = material.examples["train"], time.perf_counter()
+        weight_V = torch.ones(3 * SIDE**2) if train.reached is None else _rarity(train)
+        module = Linear(weight_V, len(material.labels), texts=train.reached is not None).to(material.device)
+        features_NV = _features(module, train)
+        return Trainee(
+            module=module,
+            examples=material.examples,
+            parameters=sum(parameter.numel() for parameter in module.parameters()),
+            feature_seconds=time.perf_counter() - started,
+            solve=partial(module.solve, features_NV, train.targets, self.inverse_penalty),
+        )
+
+    def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
+        (folder / "head").mkdir(exist_ok=True)
+        save_file(module.state_dict(), folder / "head" / "head.safetensors")
+        return folder / "head"
+
+    def restore(self, start: Pretrained, folder: Path) -> nn.Module:
+        stored = load_file(folder / "head" / "head.safetensors")
+        module = Linear(stored["weight_V"], len(start.labels), texts=bool(stored["texts"]))
+        module.load_state_dict(stored)
+        return module.to(start.device).eval()
+
+
+class Linear(nn.Module):
+    """A linear classifier of what shows."""
+
+    weight_V: Tensor
+    texts: Tensor
+
+    def __init__(self, weight_V: Tensor, classes: int, *, texts: bool) -> None:
+        super().__init__()
+        self.register_buffer("weight_V", weight_V)
+        self.register_buffer("texts", torch.tensor(texts))
+        self.linear = nn.Linear(len(weight_V), classes)
+
+    def features(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """(N, V): TF-IDF of length 1 (Salton and Buckley 1988), or pixels."""
+        if not bool(self.texts):
+            return F.adaptive_avg_pool2d(inputs["pixel_values"].float(), SIDE).flatten(1)
+        ids_NT = inputs["input_ids"]
+        # a word piece that no training row has says nothing: its weight is zero, and so is that of all after the last
+        known_NT = (ids_NT < len(self.weight_V)) & inputs["attention_mask"].bool()
+        counts_NV = self.weight_V.new_zeros(len(ids_NT), len(self.weight_V))
+        counts_NV.scatter_add_(1, ids_NT.clamp(max=len(self.weight_V) - 1), known_NT.to(counts_NV.dtype))
+        return F.normalize(counts_NV * self.weight_V)
+
+    @torch.no_grad()
+    def solve(
+        self, features_NV: csr_array | np.ndarray, targets_N: np.ndarray, inverse: float, progress: Silent
+    ) -> int:
+        """Returns the iterations."""
+        from sklearn.linear_model import LogisticRegression
+
+        classes = np.unique(targets_N)
+        self.linear.weight.zero_()
+        self.linear.bias.fill_(NEVER)
+        if len(classes) == 1:
+            self.linear.bias[classes] = 0.0
+            return 0
+        fitted = LogisticRegression(C=inverse, max_iter=1000).fit(features_NV, targets_N)
+        coefficients_CV, bias_C = fitted.coef_, fitted.intercept_
+        if len(classes) == 2:  # scikit-learn has one row for two classes
+            coefficients_CV, bias_C = np.vstack([-coefficients_CV, coefficients_CV]) / 2, np.r_[-bias_C, bias_C] / 2
+        self.linear.weight[classes] = torch.from_numpy(coefficients_CV).to(self.linear.weight)
+        self.linear.bias[classes] = torch.from_numpy(bias_C).to(self.linear.bias)
+        return int(np.max(fitted.n_iter_))
+
+    def forward(self, **inputs: Tensor) -> SequenceClassifierOutput:
+        from transformers.modeling_outputs import SequenceClassifierOutput
+
+        return SequenceClassifierOutput(logits=self.linear(self.features(inputs)))
+
+
+def _rarity(train: Examples) -> Tensor:
+    """The inverse document frequency of every word piece, smoothed as in scikit-learn; of one that no row has zero."""
+    assert train.reached is not None
+    found_V = np.zeros(int(train.reached.max()) + 1)
+    for indices in batches.sweep(train.lengths, TOKENS):
+        batch = train.batch(indices)
+        for ids_T, mask_T in zip(batch.inputs["input_ids"], batch.inputs["attention_mask"], strict=True):
+            found_V[torch.unique(ids_T[mask_T.bool()]).numpy()] += 1
+    rarity_V = np.log((1 + len(train)) / (1 + found_V)) + 1
+    return torch.from_numpy(np.where(found_V > 0, rarity_V, 0.0)).float()
+
+
+def _features(module: Linear, train: Examples) -> csr_array | np.ndarray:
+    """Of every training example, in their order: sparse of texts."""
+    from scipy import sparse
+
+    texts, device = bool(module.texts), module.weight_V.device
+    order, parts = [], []
+    for indices in batches.sweep(train.lengths, TOKENS):
+        batch = train.batch(indices).to(device, torch.float32)
+        found_NV = module.features(batch.inputs).cpu().numpy()
+        order.append(indices)
+        parts.append(sparse.csr_array(found_NV) if texts else found_NV)
+    back = np.argsort(np.concatenate(order))
+    return sparse.csr_array(sparse.vstack(parts))[back] if texts else np.concatenate(parts)[back]

@@ -1,0 +1,172 @@
+"""What is there to be beaten: each control does what it says, and a row that does not beat one is told so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from finetune import Frozen, InputError, LoRA, Recipe, Result, run
+from finetune.cli import main
+from finetune.controls import controls
+from finetune.data import targets
+from finetune.data.shuffled import Shuffled
+from finetune.items import Items
+from finetune.methods.majority import Majority
+from finetune.methods.surface import Linear, Surface, _rarity
+from finetune.outputs import read_lines
+from finetune.progress import Silent
+from finetune.report.tables import table
+from finetune.session import session
+from finetune.untrained import Untrained
+
+
+def test_for_each_data_set_and_checkpoint_there_are_three_and_for_each_recipe_one_more(
+    toy: Callable[[str], Recipe],
+) -> None:
+    recipes = [replace(toy("bert"), method=method) for method in (Frozen(), LoRA())]
+    found = [(recipe.name, recipe.method_name) for recipe in controls(recipes)]
+    assert found == [
+        ("toy_bert", "majority"),
+        ("toy_bert", "surface"),
+        ("toy_bert+shuffled", "frozen"),
+        ("toy_bert+untrained", "frozen"),
+        ("toy_bert+untrained", "lora"),
+    ]
+
+
+def test_the_majoritys_score_is_its_share_of_the_test_rows(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = replace(toy("bert"), method=Majority())
+    result = run(recipe, out=tmp_path)
+    examples = session(recipe).examples()
+    most = int(np.bincount(examples["train"].targets).argmax())
+    assert result.scores["accuracy"].value == pytest.approx((examples["test"].targets == most).mean())
+    assert result.folder is not None
+    outputs = {line["output"] for line in read_lines(result.folder / "predictions.jsonl")}
+    assert outputs == {most}
+
+
+def test_the_surface_of_texts_is_scikit_learns_tf_idf_of_their_tokens(toy: Callable[[str], Recipe]) -> None:
+    examples = session(replace(toy("bert"), method=Surface())).examples()["train"]
+    weight_V = _rarity(examples)
+    batch = examples.batch(np.arange(len(examples)))
+    counts_NV = np.zeros((len(examples), len(weight_V)))
+    for row, (ids_T, mask_T) in enumerate(zip(batch.inputs["input_ids"], batch.inputs["attention_mask"], strict=True)):
+        np.add.at(counts_NV[row], ids_T[mask_T.bool()].numpy(), 1)
+    expected_NV = TfidfTransformer().fit_transform(counts_NV).toarray()
+    found_NV = Linear(weight_V, 2, texts=True).features(batch.inputs).numpy()
+    np.testing.assert_allclose(found_NV, expected_NV, atol=1e-6)
+
+
+def test_a_word_piece_that_no_training_row_has_changes_nothing(toy: Callable[[str], Recipe]) -> None:
+    examples = session(replace(toy("bert"), method=Surface())).examples()["train"]
+    module = Linear(_rarity(examples), 2, texts=True)
+    inputs = dict(examples.batch(np.arange(2)).inputs)
+    before = module.features(inputs)
+    unknown = next(index for index in range(len(module.weight_V)) if not module.weight_V[index])
+    inputs["input_ids"] = inputs["input_ids"].clone()
+    inputs["input_ids"][0, 0] = len(module.weight_V) + 5
+    beyond = module.features(inputs)
+    inputs["input_ids"][0, 0] = unknown
+    assert beyond.equal(module.features(inputs))
+    assert before[1].equal(beyond[1])
+
+
+def test_the_surface_of_toy_rows_is_enough_to_tell_them_apart(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    for family in ("bert", "vit"):
+        result = run(replace(toy(family), method=Surface()), out=tmp_path)
+        assert (result.status, result.broken) == ("done", ())
+        assert result.scores["accuracy"].value > 0.9
+
+
+def test_a_surface_that_fits_without_end_is_refused() -> None:
+    with pytest.raises(InputError, match=r"method.inverse_penalty must be above 0 and finite, got 0"):
+        Surface(inverse_penalty=0.0)
+
+
+def test_an_untrained_checkpoint_has_the_network_and_none_of_the_weights(toy: Callable[[str], Recipe]) -> None:
+    learned = toy("bert").checkpoint
+    first, second, other = (Untrained(of=learned, seed=seed).fetch(Silent()) for seed in (5, 5, 6))
+    assert first == second
+    assert first.sha256 != other.sha256
+    assert first.settings == learned.fetch(Silent()).settings
+    before = load_file(learned.fetch(Silent()).folder / "model.safetensors")
+    drawn = load_file(first.folder / "model.safetensors")
+    shared = {name for name in before.keys() & drawn.keys() if "weight" in name and before[name].ndim == 2}
+    assert shared
+    assert all(before[name].shape == drawn[name].shape for name in shared)
+    assert not any(before[name].equal(drawn[name]) for name in shared)
+
+
+def test_an_untrained_recipe_is_read_back_from_its_json(toy: Callable[[str], Recipe]) -> None:
+    for recipe in controls([toy("bert")]):
+        assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "vit", "dinov2"])
+def test_an_untrained_checkpoint_of_every_kind_runs(toy: Callable[[str], Recipe], tmp_path: Path, family: str) -> None:
+    recipe = toy(family)
+    result = run(replace(recipe, checkpoint=Untrained(of=recipe.checkpoint), method=Frozen()), out=tmp_path)
+    assert result.status == "done"
+
+
+def test_shuffled_labels_are_the_same_ones_on_other_rows_and_the_test_set_keeps_its_own(
+    toy: Callable[[str], Recipe],
+) -> None:
+    data = toy("bert").data
+    plain, dealt = (each.load(each.fetch(Silent())) for each in (data, Shuffled(of=data)))
+    before, after = targets(plain.train), targets(dealt.train)
+    assert np.array_equal(np.bincount(before), np.bincount(after))
+    assert not np.array_equal(before, after)
+    assert plain.train["text"][:] == dealt.train["text"][:]
+    assert (plain.test is None) == (dealt.test is None)
+    assert Shuffled(of=data).fetch(Silent()).sha256 != data.fetch(Silent()).sha256
+
+
+def made(result: Result, right: float, **parts: str) -> list[Result]:
+    """Two runs that are right on so many of 400 test rows, with parts of these kinds."""
+    recipe = {**result.recipe, **{part: {"type": kind} for part, kind in parts.items()}}
+    name = "+".join([result.recipe["name"], *parts.values()])
+    right_N = np.arange(400) < right * 400
+    items = Items.of([str(number) for number in range(400)], right_N)
+    return [replace(result, recipe={**recipe, "name": name, "seed": seed}, items=items) for seed in range(2)]
+
+
+def test_a_row_that_does_not_beat_a_control_and_labels_that_leak_are_told(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    result = run(toy("bert"), out=tmp_path)
+    good, floor = made(result, 0.9), made(result, 0.5, method="Majority")
+    surface = made(result, 0.8975, method="Surface")
+    shuffled = made(result, 0.7, data="Shuffled")
+    assert not any("control" in note for note in table([*good, *floor]).notes)
+    notes = table([*good, *floor, *surface, *shuffled]).notes
+    assert "toy_bert full is not shown to be better than a control: toy_bert+Surface full" in notes
+    assert "toy_bert+Shuffled full is better than the majority's label: something gives its test rows away" in notes
+    assert not any("undecided" in note or "equivalent" in note for note in notes)  # controls are not candidates
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_compare_adds_the_controls_it_is_asked_for(
+    tmp_path: Path, checkpoint: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "mine.py"
+    recipe.write_text(
+        "from finetune import *\nfrom finetune.data.toy import ToyText\n"
+        f"recipe = Recipe(name='mine', checkpoint=Local({str(checkpoint('bert'))!r}), data=ToyText(), "
+        "task=Classification(), method=Frozen())\n"
+    )
+    assert main(["compare", str(recipe), "--methods", "frozen", "--controls", "--out", str(tmp_path / "out")]) == 0
+    shown = [line.split()[:2] for line in capsys.readouterr().out.splitlines()[2:7]]
+    assert shown == [
+        ["mine", "frozen"],
+        ["mine", "majority"],
+        ["mine", "surface"],
+        ["mine+shuffled", "frozen"],
+        ["mine+untrained", "frozen"],
+    ]
