@@ -24,7 +24,8 @@ def cache_dir() -> Path:
 
 FEATURES = "features"  # what frozen backbones made of examples
 ENCODED = "encoded"  # which rows are in which split, and the token ids of texts
-KEPT = (FEATURES, ENCODED)
+UNTRAINED = "untrained"  # checkpoints with random weights
+KEPT = (FEATURES, ENCODED, UNTRAINED)
 
 
 def kept_dir(name: str) -> Path:

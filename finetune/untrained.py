@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from finetune.cache import cache_dir, keeping
+from finetune.cache import UNTRAINED, keeping, kept_dir
 from finetune.checkpoint import Checkpoint, Weights, hash_weights, load_config, quiet
 from finetune.errors import InputError
 from finetune.hashing import content_key
@@ -30,7 +30,7 @@ class Untrained(Checkpoint):
 
     def fetch(self, progress: Silent) -> Weights:
         weights = self.of.fetch(progress)
-        folder = cache_dir() / "untrained" / content_key(FORMAT, weights.settings, self.seed)
+        folder = kept_dir(UNTRAINED) / content_key(FORMAT, weights.settings, self.seed)
         if not folder.is_dir():
             with keeping(folder) as scratch:
                 self._draw(weights, str(scratch))

@@ -220,7 +220,8 @@ def test_kept_features_are_listed_with_their_size_and_removed_alone(
     (own_cache / "features" / "large.npy").write_bytes(b"0" * 3_000_000)
     assert len(kept) == 3  # train, validation, test
     _, out, _ = answer(capsys, "assets")
-    features, encoded = out.splitlines()[-2:]
+    features, encoded, untrained = out.splitlines()[-3:]
+    assert untrained == "untrained      cache        0 MB  none kept"
     assert features == "features       cache        3 MB  4 kept"
     assert encoded.startswith("encoded        cache        0 MB  4 kept")  # three splits of token ids, and their facts
     assert answer(capsys, "assets", "list", "features")[1] == features + "\n"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finetune.checkpoint import Weights, quiet
@@ -23,6 +24,8 @@ from finetune.stats import Estimate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+HEAD = Path("head", "head.safetensors")  # of a run, where a head is all that was trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +117,30 @@ class Method(Part, ABC):
     def training(self, module: nn.Module) -> Iterable[nn.Module]:
         """The modules in training mode during an update; the others are in eval mode: frozen means no dropout."""
         return wholly_trained(module)
+
+
+class Solved(Method):
+    """A method that trains no weight of the model: beside it stands a head that is solved for, and saved alone."""
+
+    def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
+        return model.requires_grad_(False).eval()
+
+    def budget(self, budget: Budget) -> Budget:
+        return Budget()  # whatever the recipe says: nothing goes through the loop
+
+    def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
+        path = folder / HEAD
+        path.parent.mkdir(exist_ok=True)
+        save_file(module.state_dict(), path)
+        return path.parent
+
+    @abstractmethod
+    def restore(self, start: Pretrained, folder: Path) -> nn.Module: ...
+
+    @staticmethod
+    def saved(folder: Path) -> dict[str, Tensor]:
+        """The head's tensors."""
+        return load_file(folder / HEAD)
 
 
 def _reached(model: PreTrainedModel, train: Examples) -> dict[nn.Parameter, Tensor]:

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finetune.anatomy import backbone
 from finetune.encode import Features
 from finetune.errors import InputError
 from finetune.features import check_pooling, pool
-from finetune.methods import Material, Method, Pretrained, Trainee
-from finetune.optim import Budget
+from finetune.methods import Material, Pretrained, Solved, Trainee
 from finetune.precision import cast
 from finetune.progress import Silent
 from finetune.solve import logistic
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frozen(Method):
+class Frozen(Solved):
     """Every example goes through the backbone once; the head is solved for: a penalised logistic regression.
 
     Which vector stands for an example matters more than most of what is tuned: `pooling` is the first token's (cls),
@@ -46,12 +44,6 @@ class Frozen(Method):
         check_pooling(self.pooling)
         if not 0 <= self.penalty < math.inf:
             raise InputError(f"method.penalty must be at least 0 and finite, got {self.penalty}")
-
-    def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
-        return model.requires_grad_(False).eval()
-
-    def budget(self, budget: Budget) -> Budget:
-        return Budget()  # whatever the recipe says: the backbone is passed once, and the head is solved
 
     def trainee(self, material: Material) -> Trainee:
         features, facts = material.extraction(
@@ -69,13 +61,8 @@ class Frozen(Method):
             solve=partial(head.solve, train, self.penalty),
         )
 
-    def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
-        (folder / "head").mkdir(exist_ok=True)
-        save_file(module.state_dict(), folder / "head" / "head.safetensors")
-        return folder / "head"
-
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
-        stored = load_file(folder / "head" / "head.safetensors")
+        stored = self.saved(folder)
         head = Head(stored["centre_E"][None], len(start.labels))
         head.load_state_dict(stored)
         model, own = start.build(start.weights)

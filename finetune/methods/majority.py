@@ -13,27 +13,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from finetune.methods import Material, Method, Pretrained, Trainee
-from finetune.optim import Budget
+from finetune.methods import Material, Pretrained, Solved, Trainee
 from finetune.progress import Silent
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
     from transformers.modeling_outputs import SequenceClassifierOutput
 
 
 @dataclass(frozen=True, kw_only=True)
-class Majority(Method):
+class Majority(Solved):
     """Reads no input and trains no weight: logits are the logarithms of the labels' shares of the training rows."""
-
-    def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
-        return model.requires_grad_(False).eval()
-
-    def budget(self, budget: Budget) -> Budget:
-        return Budget()  # there is nothing to spend one on
 
     def trainee(self, material: Material) -> Trainee:
         module = Shares(len(material.labels)).to(material.device)
@@ -44,14 +35,9 @@ class Majority(Method):
             solve=partial(module.count, material.examples["train"].targets),
         )
 
-    def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
-        (folder / "head").mkdir(exist_ok=True)
-        save_file(module.state_dict(), folder / "head" / "head.safetensors")
-        return folder / "head"
-
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
         module = Shares(len(start.labels))
-        module.load_state_dict(load_file(folder / "head" / "head.safetensors"))
+        module.load_state_dict(self.saved(folder))
         return module.to(start.device).eval()
 
 

@@ -16,19 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finetune import batches
 from finetune.encode import Examples
 from finetune.errors import InputError
-from finetune.methods import Material, Method, Pretrained, Trainee
-from finetune.optim import Budget
+from finetune.methods import Material, Pretrained, Solved, Trainee
 from finetune.progress import Silent
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-    from transformers import PreTrainedModel
     from transformers.modeling_outputs import SequenceClassifierOutput
 
 SIDE = 28  # pixels that an image is averaged to
@@ -37,7 +34,7 @@ NEVER = -1e4  # logit of a label that no training row has
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surface(Method):
+class Surface(Solved):
     """Scikit-learn's logistic regression of TF-IDF over the tokenizer's word pieces, or of the pixels of a small image.
 
     Uses of the checkpoint its tokenizer or image processor, and nothing else.
@@ -49,12 +46,6 @@ class Surface(Method):
         super().__post_init__()
         if not 0 < self.inverse_penalty < math.inf:
             raise InputError(f"method.inverse_penalty must be above 0 and finite, got {self.inverse_penalty}")
-
-    def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
-        return model.requires_grad_(False).eval()
-
-    def budget(self, budget: Budget) -> Budget:
-        return Budget()  # it is solved for
 
     def trainee(self, material: Material) -> Trainee:
         train, started = material.examples["train"], time.perf_counter()
@@ -69,13 +60,8 @@ class Surface(Method):
             solve=partial(module.solve, features_NV, train.targets, self.inverse_penalty),
         )
 
-    def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
-        (folder / "head").mkdir(exist_ok=True)
-        save_file(module.state_dict(), folder / "head" / "head.safetensors")
-        return folder / "head"
-
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
-        stored = load_file(folder / "head" / "head.safetensors")
+        stored = self.saved(folder)
         module = Linear(stored["weight_V"], len(start.labels), texts=bool(stored["texts"]))
         module.load_state_dict(stored)
         return module.to(start.device).eval()
