@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from finetune.attention.multihead import MultiHeadAttention as MultiHeadAttention
     from finetune.attention.swap import MultiHead as MultiHead
     from finetune.attention.swap import swap as swap
+    from finetune.benchmark import Benchmark as Benchmark
+    from finetune.benchmark import BenchmarkTable as BenchmarkTable
+    from finetune.benchmark import Published as Published
+    from finetune.benchmark import Runs as Runs
     from finetune.checkpoint import Hub as Hub
     from finetune.checkpoint import Local as Local
     from finetune.checkpoint import Packaged as Packaged
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AdamW": "optim",
+    "Benchmark": "benchmark",
+    "BenchmarkTable": "benchmark",
     "Budget": "optim",
     "Classification": "tasks.classification",
     "Comparison": "grid",
@@ -56,8 +62,10 @@ _HOMES = {
     "Packaged": "checkpoint",
     "Prediction": "predict",
     "Predictor": "predict",
+    "Published": "benchmark",
     "Recipe": "recipe",
     "Result": "result",
+    "Runs": "benchmark",
     "Split": "splits",
     "attention_maps": "attention.maps",
     "compare": "grid",

@@ -1,4 +1,4 @@
-"""What there is to choose from, and the recipes by name or by file; listing imports none of it."""
+"""What there is to choose from, and recipes and benchmark tables by name or by file; listing imports none of it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ from finetune.parts import hints, named
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from finetune.benchmark import BenchmarkTable
     from finetune.recipe import Recipe
 
 
-SECTIONS = ("recipes", "methods", "attentions", "data", "tasks")
+SECTIONS = ("recipes", "methods", "attentions", "data", "tasks", "tables")
 
 
 def section(name: str) -> dict[str, str]:
     """What there is of one of SECTIONS: names, and the first lines of their docstrings."""
     if name == "recipes":
         return summaries()
+    if name == "tables":
+        return _folder_summaries(_folder() / name)
     folder = Path(__file__).parent
     if name != "attentions":
         return _folder_summaries(folder / name)
@@ -88,8 +91,25 @@ def load(name: str) -> Entry:
     Raises:
         InputError: there is no such recipe, or the file defines none.
     """
-    module = _from_file(Path(name)) if name.endswith(".py") else _shipped(name)
+    module = _from_file(Path(name), "recipe file") if name.endswith(".py") else _shipped(name)
     return entry(vars(module), name)
+
+
+def table(name: str) -> BenchmarkTable:
+    """The benchmark table of that name, or of a Python file of yours.
+
+    Raises:
+        InputError: there is no such table, or the file defines none.
+    """
+    from finetune.benchmark import BenchmarkTable
+
+    module = _from_file(Path(name), "table file") if name.endswith(".py") else _shipped_table(name)
+    found = vars(module).get("table")
+    if not isinstance(found, BenchmarkTable):
+        raise InputError(
+            f"{name} defines no `table`: a table file has one variable of that name, a finetune.BenchmarkTable"
+        )
+    return found
 
 
 def entry(namespace: Mapping[str, object], name: str) -> Entry:
@@ -103,15 +123,22 @@ def entry(namespace: Mapping[str, object], name: str) -> Entry:
 
 
 def _shipped(name: str) -> ModuleType:
-    known = [module.name for module in pkgutil.iter_modules([str(_folder())])]
+    known = [module.name for module in pkgutil.iter_modules([str(_folder())]) if not module.ispkg]
     if name not in known:
         raise one_of("recipe", name, known)
     return importlib.import_module(f"recipes.{name}")
 
 
-def _from_file(path: Path) -> ModuleType:
+def _shipped_table(name: str) -> ModuleType:
+    known = section("tables")
+    if name not in known:
+        raise one_of("benchmark table", name, known)
+    return importlib.import_module(f"recipes.tables.{name}")
+
+
+def _from_file(path: Path, what: str) -> ModuleType:
     if not path.is_file():
-        raise missing("recipe file", path)
+        raise missing(what, path)
     # under a name of its own: a recipe called datasets.py must not become the library of that name
     name = f"finetune_recipe_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)

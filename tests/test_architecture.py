@@ -17,6 +17,7 @@ LAYERS = [
     {
         "axes",
         "anatomy",
+        "benchmark",
         "cache",
         "convert",
         "forecast",

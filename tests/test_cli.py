@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import recipes.tables
 from finetune import Recipe, axes, cli, commands, data, methods, tasks
 from finetune.attention import swap
 from finetune.cache import cache_dir
@@ -80,6 +81,10 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         (["run", "bert_r8", "--method", "frozen", "--set", "method.rank=4"], "unknown field of Frozen 'rank'; known: "),
         (["compare", "bert_r8", "--methods", ","], "--methods names no method, got ','"),
         (["compare", "bert_r8", "--save", "a/b"], "--save takes a name, not a path, got 'a/b'"),
+        (["table", "topic"], "unknown benchmark table 'topic'; did you mean 'topics'? known: attention, "),
+        (["table", "nothing.py"], "there is no table file 'nothing.py' in /"),
+        (["table", "topics", "--check", "--save"], "--check holds runs against the records that --save would replace"),
+        (["run", "tables"], "unknown recipe 'tables'; "),
         (["tables", "compere"], "unknown table of outputs/tables 'compere'; did you mean 'compare'?"),
         (["compare", "bert_r8", "--save", ""], "--save takes a name, not a path, got ''"),
         (["compare", "bert_r8", "--out", ""], "argument --out: must name a folder, got ''"),
@@ -162,14 +167,16 @@ def test_everything_of_ours_is_there_by_a_star() -> None:
 def test_list_shows_every_recipe_with_its_first_line(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = answer(capsys, "list")
     assert code == 0
-    assert "  bert_r8       BERT (MiniLM-L6) on Reuters R8: which of eight topics is a news wire about?\n" in out
+    assert "  bert_r8             BERT (MiniLM-L6) on Reuters R8: which of eight topics is a news wire about?\n" in out
 
 
 def test_list_shows_what_there_is_to_choose_from_by_section(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = answer(capsys, "list")
     assert code == 0
     sections = out.split("\n\n")
-    assert [section.partition(" (")[0] for section in sections] == ["recipes", "methods", "attentions", "data", "tasks"]
+    assert [section.partition(" (")[0] for section in sections] == [
+        *("recipes", "methods", "attentions", "data", "tasks", "tables")
+    ]
     assert "  lora         LoRA: low-rank updates beside frozen weights (" in sections[1]
     assert "  classification  Which of k classes a text, a pair of texts or an image belongs to." in sections[4]
 
@@ -177,6 +184,7 @@ def test_list_shows_what_there_is_to_choose_from_by_section(capsys: pytest.Captu
 def test_list_of_a_section_is_its_lines_alone_and_every_one_says_something(capsys: pytest.CaptureFixture[str]) -> None:
     folders = {"methods": methods, "data": data, "tasks": tasks}
     known = {name: axes.names(axis) for name, axis in folders.items()} | {"attentions": swap.names()}
+    known["tables"] = axes.names(recipes.tables)
     for section, names in known.items():
         code, out, _ = answer(capsys, "list", section)
         assert code == 0
@@ -360,7 +368,7 @@ def test_a_recipe_that_fails_is_named_and_the_others_are_shown(
 
 def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     words = axes.names(commands)
-    assert {"run", "compare", "predict", "list", "show", "assets", "pin", "tables"} <= set(words)
+    assert {"run", "compare", "predict", "list", "show", "assets", "pin", "table", "tables"} <= set(words)
     for command in words:
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])

@@ -13,7 +13,8 @@ from finetune import AdamW, Budget, Frozen, Full, InputError, LoRA, Recipe, Spli
 NAMES = sorted(catalog.summaries())
 EXPECTED = {
     *("bert_r8", "bert_r52", "bert_20ng", "bert_reviews", "gpt_r8", "gpt_reviews", "vit_mnist"),
-    *("bert_sst2", "bert_mrpc", "gpt2_sst2", "vit_cifar10", "vit_beans"),
+    *("bert_sst2", "bert_mrpc", "gpt2_sst2", "vit_cifar10", "vit_beans", "distilbert_emotion"),
+    *("roberta_sst2", "roberta_mrpc", "roberta_qnli", "roberta_qqp", "roberta_rte", "roberta_mnli"),
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +20,7 @@ from finetune.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from finetune.grid import Comparison
     from finetune.progress import Silent
     from finetune.recipe import Recipe
     from finetune.report.tables import Table
@@ -175,6 +177,21 @@ def capped(recipe: Recipe, given: Any) -> Recipe:
 def recipe(given: Any, name: str, method: str | None, attention: str | None) -> Recipe:
     """The variant with everything that was given; it has a field for each setting, or that is an error."""
     return capped(variant(name, method, attention).override(given.settings), given)
+
+
+def where(comparison: Comparison, out: str) -> str:
+    """How much is done, and in which folder."""
+    done = len(comparison.results)
+    return f"done: {done} of {done + len(comparison.failures)} runs, {comparison.before} of them before; see {out}"
+
+
+def ending(comparison: Comparison) -> int:
+    """The exit code, with a line for each run that failed: 2 where there are such, 1 where one came to no score."""
+    for failure in comparison.failures:
+        print(f"finetune: {failure.recipe.label}: {failure.reason}", file=sys.stderr)
+    if comparison.failures:
+        return 2
+    return 0 if all(result.status == "done" for result in comparison.results) else 1
 
 
 def progress() -> Silent:

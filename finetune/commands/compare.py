@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,22 +47,13 @@ class Compare(Command):
             recipes += controls(recipes)
         recipes = grid.seeds(recipes, given.seeds)
         comparison = grid.compare(recipes, out=given.out, progress=progress)
-        progress.say(_where(comparison, given.out))
+        progress.say(commands.where(comparison, given.out))
         if commands.first():
             table = comparison.table(commands.layout(given))
             print(getattr(table, given.format)())
             if given.save:
                 save(table, comparison, Path(given.out) / "tables", given.save)
-        for failure in comparison.failures:
-            print(f"finetune: {failure.recipe.label}: {failure.reason}", file=sys.stderr)
-        if comparison.failures:
-            return 2
-        return 0 if all(result.status == "done" for result in comparison.results) else 1
-
-
-def _where(comparison: Comparison, out: str) -> str:
-    done = len(comparison.results)
-    return f"done: {done} of {done + len(comparison.failures)} runs, {comparison.before} of them before; see {out}"
+        return commands.ending(comparison)
 
 
 def save(table: Table, comparison: Comparison, folder: Path, name: str) -> None:

@@ -1,4 +1,4 @@
-"""list what there is to choose from: recipes, methods, attentions, data sets, tasks"""
+"""list what there is to choose from: recipes, methods, attentions, data sets, tasks, benchmark tables"""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ CHOSEN = {
     "attentions": "--attention ATTENTION",
     "data": "data=… in a recipe file",
     "tasks": "task=… in a recipe file",
+    "tables": "finetune table TABLE",
 }
 
 

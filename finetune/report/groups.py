@@ -57,6 +57,15 @@ def groups(results: Iterable[Result], failed: Iterable[Failed] = ()) -> list[Gro
     return [_group(alike) for alike in runs.values()]
 
 
+def fits(group: Group, names: tuple[str, str, str], settings: Iterable[str]) -> bool:
+    """Whether it is of that recipe, method and attention, and has each `field=value` that it has the field for."""
+    if group.names != names:
+        return False
+    pairs = [setting.partition("=")[::2] for setting in settings]
+    at = [(_at(group.settings, path.strip()), text.strip()) for path, text in pairs]
+    return all(value is KeyError or _alike(_said(value), text) for value, text in at)
+
+
 def differences(groups: Sequence[Group]) -> list[str]:
     """What sets each group apart from those of the same recipe, method and attention, as `--set` takes it.
 
@@ -112,6 +121,14 @@ def _paths(part: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
 
 def _at(settings: Mapping[str, Any], path: str) -> Any:
     return settings.get(path, KeyError)  # a field that is not there equals no value
+
+
+def _alike(said: str, text: str) -> bool:
+    """Whether two texts are of one value: 1e-3 is 0.001."""
+    try:
+        return float(said) == float(text)
+    except ValueError:
+        return said.lower() == text.replace(", ", ",").lower()
 
 
 def _said(value: Any) -> str:

@@ -39,7 +39,10 @@ HEADER = (
     "peak MB",
     "saved MB",
 )
-WORDS = ("recipe", "method", "attention", "settings", "score")  # columns of words; the others are of numbers
+WORDS = (  # columns of words; the others are of numbers
+    *("recipe", "method", "attention", "settings", "score"),
+    *("data", "system", "source", "row", "outcome", "reference"),
+)
 IDLE = {"attention": "stock", "settings": MISSING}  # columns that are left out where every cell says only this
 
 
@@ -100,7 +103,10 @@ def table(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
 
 def without_idle(table: Table) -> Table:
     """The table without columns that say nothing."""
-    kept = [name not in IDLE or any(row[n] != IDLE[name] for row in table.rows) for n, name in enumerate(table.header)]
+    kept = [
+        name not in IDLE or any(row[n] not in (IDLE[name], MISSING) for row in table.rows)
+        for n, name in enumerate(table.header)
+    ]
     header, *rows = (tuple(itertools.compress(cells, kept)) for cells in (table.header, *table.rows))
     return replace(table, header=header, rows=tuple(rows))
 
@@ -123,7 +129,7 @@ def _row(group: Group, apart: str) -> tuple[str, ...]:
         _mean(updates, 0 if len(set(updates)) == 1 else 1),  # early stopping may come at another epoch
         str(first.rows["test"]),
         str(len(runs)),
-        *_score(runs, [run for run in runs if run.status == "done"]),
+        *score_cells(runs, [run for run in runs if run.status == "done"]),
         f"{trained:.2f}" if trained < 99.995 else "100",
         _mean([run.seconds["features"] for run in runs], 1) if first.seconds["features"] else MISSING,
         _mean([run.seconds["train"] for run in runs], 1),
@@ -133,7 +139,7 @@ def _row(group: Group, apart: str) -> tuple[str, ...]:
     )
 
 
-def _score(group: Sequence[Result], sound: Sequence[Result]) -> tuple[str, str, str, str]:
+def score_cells(group: Sequence[Result], sound: Sequence[Result]) -> tuple[str, str, str, str]:
     """Name, mean over seeds, their deviation, and the mean interval over test items."""
     if len(sound) < len(group):
         ends = {status: sum(run.status == status for run in group) for status in ("diverged", "failed")}

@@ -1,0 +1,160 @@
+"""A benchmark table as a value: which runs of ours stand beside which published numbers, and which they reproduce.
+
+A table is a file of `recipes/tables/` with one variable `table`. It imports no recipe: recipes are named as on the
+command line, so that a table is rendered from its records without a model.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from finetune.errors import InputError, one_of
+from finetune.parts import declared, hints
+from finetune.stats import standard_error
+
+STOCK = "stock"  # the checkpoint's own attention
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A number that others measured: a share, as are its deviation and its error. None is what was not said."""
+
+    system: str
+    value: float
+    source: str  # where it was read, in words
+    high: float | None = None  # the upper end where a range was published, of which `value` is the lower
+    score: str = "accuracy"
+    n: int | None = None  # test rows
+    seeds: int | None = None
+    deviation: float | None = None  # over seeds
+    reproduced_by: str | None = None  # the row of ours with the same checkpoint, data and method: "bert_sst2 full"
+
+    def __post_init__(self) -> None:
+        _hold(self, "published")
+        for name, share in (("value", self.value), ("high", self.high), ("deviation", self.deviation)):
+            if share is not None and not 0 <= share <= 1:
+                raise InputError(f"published.{name} is a share and must be in [0, 1], got {share:g}")
+        if self.high is not None and self.high < self.value:
+            raise InputError(f"published.high must be at least the value {self.value:g}, got {self.high:g}")
+        for name, count in (("n", self.n), ("seeds", self.seeds)):
+            if count is not None and count < 1:
+                raise InputError(f"published.{name} must be at least 1 or none, got {count}")
+        if not self.source.strip():
+            raise InputError(f"published.source must say where {self.system} was read, got {self.source!r}")
+
+    @property
+    def error(self) -> float | None:
+        """Its standard error over test rows, and over seeds where enough of them is known."""
+        if self.n is None:
+            return None
+        over_seeds = self.deviation**2 / self.seeds if self.deviation is not None and self.seeds else 0.0
+        return math.sqrt(standard_error(self.value, self.n) ** 2 + over_seeds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of ours: runs that differ in nothing but the seed."""
+
+    recipe: str
+    method: str
+    attention: str
+    settings: tuple[str, ...]
+    seeds: int
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """As the records of its runs say them; a recipe file of yours is to be called as its recipe."""
+        return Path(self.recipe).name.removesuffix(".py"), self.method, self.attention
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return " ".join(self.names if self.attention != STOCK else self.names[:2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """Every recipe with every method and attention, each with so many seeds."""
+
+    recipes: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: int
+    attentions: tuple[str, ...] = (STOCK,)
+    settings: tuple[str, ...] = ()  # `field=value`, as `--set` takes them; a row without the field stays as it is
+
+    def __post_init__(self) -> None:
+        _hold(self, "runs")
+        for name in ("recipes", "methods", "attentions"):
+            if not getattr(self, name):
+                raise InputError(f"runs.{name} must name at least one")
+        if self.seeds < 1:
+            raise InputError(f"runs.seeds must be at least 1, got {self.seeds}")
+        for setting in self.settings:
+            if "=" not in setting:
+                raise InputError(f"runs.settings takes field=value, got {setting!r}; for example method.rank=16")
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        every = itertools.product(self.recipes, self.methods, self.attentions)
+        return tuple(
+            Row(recipe=recipe, method=method, attention=attention, settings=self.settings, seeds=self.seeds)
+            for recipe, method, attention in every
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """One test set: our runs on it, and what others published of it."""
+
+    data: str  # for people
+    runs: tuple[Runs, ...]
+    published: tuple[Published, ...] = ()
+
+    def __post_init__(self) -> None:
+        _hold(self, "benchmark")
+        labels = [row.label for row in self.rows]
+        for each in self.published:
+            if each.reproduced_by is not None and each.reproduced_by not in labels:
+                raise one_of(f"row of {self.data}", each.reproduced_by, labels)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(row for runs in self.runs for row in runs.rows)
+
+    def references(self, row: Row) -> tuple[Published, ...]:
+        """What the row is to reproduce."""
+        return tuple(each for each in self.published if each.reproduced_by == row.label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkTable:
+    """All of a table. Its rows are told apart by their names and settings alone, as their records are."""
+
+    benchmarks: tuple[Benchmark, ...]
+    by: Literal["method", "attention"] = "method"  # the layout: as --by of `finetune compare`
+
+    def __post_init__(self) -> None:
+        _hold(self, "table")
+        for one, other in itertools.combinations(self.rows, 2):
+            if one.names == other.names and (one.settings == other.settings or _fields(one) != _fields(other)):
+                raise InputError(
+                    f"table has two rows {one.label} that their records cannot tell apart; give both the same fields "
+                    "of settings, with other values"
+                )
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(row for benchmark in self.benchmarks for row in benchmark.rows)
+
+
+def _fields(row: Row) -> set[str]:
+    return {setting.partition("=")[0].strip() for setting in row.settings}
+
+
+def _hold(value: Any, where: str) -> None:
+    for name, kind in hints(type(value)).items():
+        declared(getattr(value, name), kind, f"{where}.{name}")

@@ -1,0 +1,119 @@
+"""run a benchmark table and print it beside the published numbers, or check that its numbers are reproduced"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finetune import catalog, commands
+from finetune.commands import Command
+from finetune.errors import InputError
+
+if TYPE_CHECKING:
+    from finetune.benchmark import BenchmarkTable
+    from finetune.grid import Comparison
+    from finetune.progress import Silent
+    from finetune.recipe import Recipe
+    from finetune.result import Result
+
+
+class Table(Command):
+    example = "finetune table topics --recorded"
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "table", metavar="TABLE", help="a name of `finetune list tables`, or a .py file of yours with a `table`"
+        )
+        parser.add_argument(
+            "--recorded", action="store_true", help="run nothing: only the records of OUT/tables/TABLE.json, no model"
+        )
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="hold each row against the published number that it reproduces, else against OUT/tables/TABLE.json; "
+            "exit code 1 where one is beyond two standard errors and the deviation over seeds",
+        )
+        parser.add_argument(
+            "--save",
+            action="store_true",
+            help="also write the table as OUT/tables/TABLE.md, .csv and .tex, and what was run as TABLE.json",
+        )
+        commands.takes_format(parser)
+        commands.takes_out(parser)
+
+    def run(self, given: Any) -> int:
+        if given.check and given.save:
+            raise InputError("--check holds runs against the records that --save would replace; give one of the two")
+        table = catalog.table(given.table)
+        folder, name = Path(given.out) / "tables", Path(given.table).stem
+        earlier = _records(folder, name)
+        comparison = None if given.recorded else _compare(table, given.out)
+        results = earlier if comparison is None else comparison.results
+        code = 0 if comparison is None else commands.ending(comparison)
+        if not commands.first():
+            return code
+        if given.check:
+            return max(code, _check(table, results, [] if given.recorded else earlier, given.format))
+        _show(table, results, comparison, given, folder / name)
+        return code
+
+
+def recipes(table: BenchmarkTable, progress: Silent) -> list[Recipe]:
+    """Every run of the table, in the order of its rows.
+
+    Raises:
+        InputError: something that it names is not known, or none of its recipes has the field of a setting.
+    """
+    from finetune import grid
+
+    found = []
+    for runs in (runs for benchmark in table.benchmarks for runs in benchmark.runs):
+        variants = [commands.variant(row.recipe, row.method, row.attention) for row in runs.rows]
+        for row, variant in zip(runs.rows, variants, strict=True):
+            if variant.name != row.names[0]:
+                raise InputError(f"{row.recipe} holds a recipe named {variant.name!r}; call the file {variant.name}.py")
+        found += grid.seeds(grid.settle(variants, runs.settings, progress), runs.seeds)
+    return found
+
+
+def _compare(table: BenchmarkTable, out: str) -> Comparison:
+    from finetune import grid
+
+    progress = commands.progress()
+    comparison = grid.compare(recipes(table, progress), out=out, progress=progress)
+    progress.say(commands.where(comparison, out))
+    return comparison
+
+
+def _records(folder: Path, name: str) -> list[Result]:
+    """Those of the saved table; none where nobody saved it."""
+    from finetune.report import records
+
+    return records.read(folder, name) if (folder / f"{name}.json").is_file() else []
+
+
+def _check(table: BenchmarkTable, results: Any, earlier: list[Result], form: str) -> int:
+    from finetune.report.reproduction import checks, outcomes
+
+    found = outcomes(table, results, earlier)
+    print(getattr(checks(found), form)())
+    missed = [each for each in found if each.kind == "missed"]
+    for each in missed:
+        print(f"finetune: {each.sentence}", file=sys.stderr)
+    return int(bool(missed))
+
+
+def _show(table: BenchmarkTable, results: Any, comparison: Comparison | None, given: Any, place: Path) -> None:
+    from finetune.report import records
+    from finetune.report.beside import beside
+
+    layout = partial(beside, table)
+    made = layout(results) if comparison is None else comparison.table(layout)
+    print(getattr(made, given.format)())
+    if given.save:
+        made.save(place.parent, place.name)
+    if given.save and comparison is not None:  # else they are what was read
+        records.write(results, place.parent, place.name)

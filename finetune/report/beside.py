@@ -1,0 +1,100 @@
+"""A benchmark table: our rows, and what others published beside them, with n, standard error and source of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from finetune.benchmark import Benchmark, BenchmarkTable, Published, Row
+from finetune.report.groups import Failed, Group, groups
+from finetune.report.notes import notes
+from finetune.report.recovery import recovery
+from finetune.report.reproduction import NOT_RUN, measured, outcomes, runs_of
+from finetune.report.tables import MISSING, Table, score_cells, without_idle
+from finetune.result import Result
+
+HEADER = (
+    "data",
+    "system",
+    "method",
+    "attention",
+    "settings",
+    "train rows",
+    "test rows",
+    "seeds",
+    "score",
+    "value %",
+    "± seeds",
+    "standard error",
+    "source",
+)
+
+
+def beside(table: BenchmarkTable, results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
+    """A row for each of ours, run or not, and for each published number; or the layout by attention.
+
+    Of a row that was not run every number is a dash.
+
+    Args:
+        results: of its rows; others are left out.
+        failed: runs that came to no result; notes tell of them.
+    """
+    known, failed = groups(results), list(failed)
+    results = [run for row in table.rows for run in runs_of(row, known)]
+    if table.by == "attention":
+        made = recovery(results, failed)
+    else:
+        found = groups(results, failed)
+        rows = tuple(row for each in table.benchmarks for row in _rows(each, found))
+        made = without_idle(Table(HEADER, rows, notes(found)))
+    told = outcomes(table, results)
+    every = {each.row: each.why for each in told}
+    missing = sum(why == NOT_RUN for why in every.values())
+    lines = [each.sentence for each in told if each.kind != "open"]
+    lines += [f"open: {missing} of {len(every)} rows were not run"] if missing else []
+    return replace(made, notes=(*made.notes, *lines))
+
+
+def _rows(benchmark: Benchmark, found: Sequence[Group]) -> list[tuple[str, ...]]:
+    ours = [_ours(benchmark, row, runs_of(row, found)) for row in benchmark.rows]
+    return ours + [_theirs(benchmark.data, each) for each in benchmark.published]
+
+
+def _ours(benchmark: Benchmark, row: Row, runs: Sequence[Result]) -> tuple[str, ...]:
+    named = (benchmark.data, *row.names, " ".join(row.settings) or MISSING)
+    wanted = " and ".join(f"{_percent(each)} %" for each in benchmark.references(row))
+    source = f"ours, to reproduce {wanted}" if wanted else "ours"
+    if not runs:
+        return (*named, *[MISSING] * 7, source)
+    score, value, deviation, _ = score_cells(runs, [run for run in runs if run.status == "done"])
+    found = measured(runs)
+    counts = (str(runs[0].rows["train"]), str(runs[0].rows["test"]), str(len(runs)))
+    return (*named, *counts, score, value, deviation, _points(found and found.error), source)
+
+
+def _theirs(data: str, published: Published) -> tuple[str, ...]:
+    return (
+        data,
+        published.system,
+        *[MISSING] * 4,
+        _count(published.n),
+        _count(published.seeds),
+        published.score,
+        _percent(published),
+        _points(published.deviation),
+        _points(published.error),
+        published.source,
+    )
+
+
+def _percent(published: Published) -> str:
+    top = "" if published.high is None else f" to {100 * published.high:.2f}"
+    return f"{100 * published.value:.2f}{top}"
+
+
+def _points(share: float | None) -> str:
+    return MISSING if share is None else f"{100 * share:.2f}"
+
+
+def _count(number: int | None) -> str:
+    return MISSING if number is None else str(number)

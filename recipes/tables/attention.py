@@ -1,0 +1,41 @@
+"""Another attention inside: all three checkpoints with every attention, and what each method buys back.
+
+Run     finetune table attention
+Expect  156 runs in an hour on two cores of an AMD EPYC; the records are in outputs/tables/attention.json
+
+One seed: a row is held against its record within the error over test rows alone.
+"""
+
+from finetune import Benchmark, BenchmarkTable, Runs
+
+table = BenchmarkTable(
+    by="attention",
+    benchmarks=(
+        Benchmark(
+            data="320 rows each",
+            runs=(
+                Runs(
+                    recipes=("bert_r8", "gpt_reviews", "vit_mnist"),
+                    methods=("stock_head", "frozen", "lora", "full"),
+                    attentions=(
+                        "stock",
+                        "multihead",
+                        "unscaled",
+                        "single_head",
+                        "sliding_window",
+                        "top_k",
+                        "linear",
+                        "softmax_one",
+                        "sigmoid",
+                        "alibi",
+                        "talking_heads",
+                        "differential",
+                        "uniform",
+                    ),
+                    seeds=1,
+                    settings=("split.train_rows=320", "split.test_rows=400", "budget.batch_size=8"),
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,25 @@
+"""Film reviews, fresh or rotten: a small BERT and a small GPT on the same rows.
+
+Run     finetune table reviews
+Expect  an hour and a half on two cores
+
+Nothing published stands beside: MR, the review data of the published tables, is another selection of sentences.
+"""
+
+from finetune import Benchmark, BenchmarkTable, Runs
+
+table = BenchmarkTable(
+    benchmarks=(
+        Benchmark(
+            data="film reviews",
+            runs=(
+                Runs(
+                    recipes=("bert_reviews", "gpt_reviews"),
+                    methods=("frozen", "lora", "full"),
+                    seeds=3,
+                    settings=("split.train_rows=4000", "split.test_rows=1000"),
+                ),
+            ),
+        ),
+    )
+)

@@ -1,0 +1,58 @@
+"""News by topic (R8, R52, 20 Newsgroups): a small BERT and a small GPT beside the published graph networks.
+
+Run     finetune table topics
+Expect  hours on two cores; nothing published is to be reproduced, for no published row starts from these checkpoints
+
+The published rows are one run each, with the test set looked at after every epoch.
+"""
+
+from finetune import Benchmark, BenchmarkTable, Published, Runs
+
+METHODS = ("frozen", "lora", "full")
+SOURCE = "BertGCN README, one run"
+
+table = BenchmarkTable(
+    benchmarks=(
+        Benchmark(
+            data="R8",
+            runs=(
+                Runs(recipes=("bert_r8",), methods=METHODS, seeds=5),
+                Runs(
+                    recipes=("gpt_r8",),
+                    methods=METHODS,
+                    seeds=3,
+                    settings=("split.train_rows=640", "split.test_rows=none", "budget.batch_size=8"),
+                ),
+            ),
+            published=(
+                Published(system="BERT (base)", value=0.978, n=2189, seeds=1, source=SOURCE),
+                Published(system="RoBERTa (base)", value=0.978, n=2189, seeds=1, source=SOURCE),
+                Published(system="TextGCN", value=0.971, n=2189, seeds=1, source=SOURCE),
+                Published(system="BertGCN", value=0.981, n=2189, seeds=1, source=SOURCE),
+                Published(system="RoBERTaGCN", value=0.982, n=2189, seeds=1, source=SOURCE),
+            ),
+        ),
+        Benchmark(
+            data="R52",
+            runs=(Runs(recipes=("bert_r52",), methods=METHODS, seeds=5),),
+            published=(
+                Published(system="BERT (base)", value=0.964, n=2568, seeds=1, source=SOURCE),
+                Published(system="RoBERTa (base)", value=0.962, n=2568, seeds=1, source=SOURCE),
+                Published(system="TextGCN", value=0.936, n=2568, seeds=1, source=SOURCE),
+                Published(system="BertGCN", value=0.966, n=2568, seeds=1, source=SOURCE),
+                Published(system="RoBERTaGCN", value=0.961, n=2568, seeds=1, source=SOURCE),
+            ),
+        ),
+        Benchmark(
+            data="20NG",
+            runs=(Runs(recipes=("bert_20ng",), methods=METHODS, seeds=3),),
+            published=(
+                Published(system="BERT (base)", value=0.853, seeds=1, source=SOURCE),
+                Published(system="RoBERTa (base)", value=0.838, seeds=1, source=SOURCE),
+                Published(system="TextGCN", value=0.863, seeds=1, source=SOURCE),
+                Published(system="BertGCN", value=0.893, seeds=1, source=SOURCE),
+                Published(system="RoBERTaGCN", value=0.895, seeds=1, source=SOURCE),
+            ),
+        ),
+    )
+)
