@@ -80,7 +80,7 @@ def test_the_error_over_items_and_seeds_is_how_much_means_of_other_items_and_see
     rng = np.random.default_rng(0)
     means, variances = [], []
     for _ in range(3000):
-        scores_SN = rng.normal(size=(1, 40)) + 0.6 * rng.normal(size=(6, 1)) + rng.normal(size=(6, 40))
+        scores_SN = rng.normal(size=(1, 40)) + 0.6 * rng.normal(size=(6, 1)) + 3.0 * rng.normal(size=(6, 40))
         means.append(scores_SN.mean())
         variances.append(stats.crossed_error(scores_SN) ** 2)
     assert np.mean(variances) == pytest.approx(np.var(means), rel=0.1)
