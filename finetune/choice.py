@@ -1,4 +1,4 @@
-"""Which way to train to take: the best within what it may cost, and those that nothing cheaper is as good as."""
+"""Which way to train to take: by validation, within what it may cost, and those that nothing cheaper is as good as."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finetune.errors import InputError
+from finetune.result import Result
+from finetune.stats import Estimate
 from finetune.verdict import System
 
 
@@ -47,3 +49,17 @@ def frontier(systems: Sequence[System]) -> list[System]:
         if not found or system.score > found[-1].score:
             found.append(system)
     return found
+
+
+def winner(trials: Sequence[Result]) -> Result | None:
+    """The one with the highest validation score, of equal ones with the least validation loss.
+
+    None where none came to a score.
+    """
+    sound = [trial for trial in trials if trial.validation]
+    return max(sound, key=lambda trial: (validated(trial).value, -(trial.validation_loss or 0.0)), default=None)
+
+
+def validated(trial: Result) -> Estimate:
+    """Its headline score on the validation rows."""
+    return next(iter(trial.validation.values()))

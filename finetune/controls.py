@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from finetune.checkpoint import Checkpoint
+from finetune.data import Data
 from finetune.data.shuffled import Shuffled
+from finetune.methods import Solved
 from finetune.methods.majority import Majority
 from finetune.methods.surface import Surface
 from finetune.recipe import Recipe
+from finetune.report.groups import AGAIN
 from finetune.untrained import Untrained
 
 
@@ -28,3 +32,14 @@ def controls(recipes: Sequence[Recipe]) -> list[Recipe]:
             found += [kind, replace(kind, method=Surface()), shuffled]
         found.append(replace(recipe, name=f"{recipe.name}+untrained", checkpoint=Untrained(of=recipe.checkpoint)))
     return found
+
+
+def again(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """Of each data set and checkpoint the first recipe that trains, to be made a second time in a place of its own.
+
+    Where that does not give the same answers, nothing that is smaller than the difference is one.
+    """
+    first: dict[tuple[Checkpoint, Data], Recipe] = {}
+    for recipe in sorted(recipes, key=lambda each: isinstance(each.method, Solved)):
+        first.setdefault((recipe.checkpoint, recipe.data), recipe)
+    return [replace(recipe, name=f"{recipe.name}{AGAIN}") for recipe in first.values()]

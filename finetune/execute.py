@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from finetune import allocator, evaluate, integrity, measure
@@ -57,30 +58,34 @@ def _execute(here: Session, folder: RunFolder) -> None:
         torch.manual_seed(recipe.seed)  # the head's first weights, equal in every process
         with clock.time("load"):
             trainee = recipe.method.trainee(material)
-        before = integrity.sums(trainee.module) if writes else {}
+        before = integrity.sums(trainee.module) if writes and not recipe.split.closed else {}
         torch.manual_seed(recipe.seed + (accelerator.process_index << 32))  # dropout, different in every process
         done = train(here, trainee, (lambda line: folder.append("curve.jsonl", line)) if writes else _ignore)
         with clock.time("eval"):
-            predicted = {} if done.diverged else {part: _predict(here, trainee, part) for part in SPLITS[1:]}
-            own = recipe.method.scores(trainee, material, predicted["test"].logits) if predicted else {}
-    clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds}
+            predicted = {} if done.diverged else {part: _predict(here, trainee, part) for part in here.parts[1:]}
+            own = recipe.method.scores(trainee, material, predicted["test"].logits) if "test" in predicted else {}
+    clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds + trainee.choice_seconds}
     if writes:
         idle = [] if recipe.attention is None else done.unreached
         done.unround()
         allocator.return_freed()  # saving needs room for the whole model once more
-        saved = recipe.method.save(trainee.module, material, folder.path)
-        save_learned(trainee.module, saved)
         peak = max(memory.bytes, trainee.feature_memory)
-        result = _result(here, trainee, done, predicted, own, clock.seconds, peak, saved)
-        recipe.task.save_encoder(here.weights, saved)
-        if not done.diverged:  # what is saved is tried once more, as those who use it will find it
+        result = _result(here, trainee, done, predicted, own, clock.seconds, peak)
+        if not recipe.split.closed:
+            saved = recipe.method.save(trainee.module, material, folder.path)
+            save_learned(trainee.module, saved)
+            result = replace(result, saved=saved.name, saved_bytes=size(saved))
+            recipe.task.save_encoder(here.weights, saved)
+            folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
+        if "test" in predicted:  # what is saved is tried once more, as those who use it will find it
             lost = [*integrity.broken(trainee.module, before, idle), *integrity.repeated(predicted["test"].ids)]
             examples = material.examples["test"]
             del trainee  # there must be room for the model that was saved
             restored = recipe.method.restore(here.pretrained(result.labels), folder.path)
             lost += integrity.apart(restored, examples, predicted["test"].logits, accelerator.device)
+            if (merge := recipe.method.merge) is not None:
+                lost += integrity.unlike(restored, merge, examples, accelerator.device)
             result = replace(result, status="failed" if lost else "done", broken=tuple(lost))
-        folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
         folder.write("result.json", result.to_json())
 
 
@@ -155,6 +160,14 @@ def _items(here: Session, predictions: Predictions | None) -> Items | None:
     return None if right_N is None else Items.of(predictions.ids, right_N)
 
 
+def _loss(here: Session, predictions: Predictions | None) -> float | None:
+    if predictions is None:
+        return None
+    shares_NC = here.recipe.task.probabilities(predictions.logits)
+    right_N = shares_NC[np.arange(len(shares_NC)), predictions.targets]
+    return float(-np.log(np.maximum(right_N, np.finfo(float).tiny)).mean())
+
+
 def _result(
     here: Session,
     trainee: Trainee,
@@ -163,7 +176,6 @@ def _result(
     own: Mapping[str, Estimate],
     seconds: Mapping[str, float],
     memory: int,
-    saved: Path,
 ) -> Result:
     recipe, examples, splits = here.recipe, trainee.examples, here.facts()
     scores = {part: recipe.task.score(p.targets, recipe.task.predict(p.logits)) for part, p in predicted.items()}
@@ -175,10 +187,13 @@ def _result(
         scores={**scores.get("test", {}), **own},
         validation=scores.get("validation", {}),
         items=_items(here, predicted.get("test")),
+        validation_loss=_loss(here, predicted.get("validation")),
+        choice=trainee.choice,
+        opened=None,
         broken=None,
         labels=splits.labels,
-        rows={part: len(examples[part]) for part in SPLITS},
-        truncated={part: examples[part].truncated for part in SPLITS},
+        rows=dict.fromkeys(SPLITS, 0) | {part: len(examples[part]) for part in here.parts},
+        truncated={part: examples[part].truncated for part in here.parts},
         test_rows_in_train=splits.test_rows_in_train,
         parameters={"total": trainee.parameters, "trained": trainee.trained},
         seconds=seconds,
@@ -187,8 +202,8 @@ def _result(
         updates=done.updates,
         epochs=done.epochs,
         peak_memory_bytes=memory,
-        saved=saved.name,
-        saved_bytes=size(saved),
+        saved="",
+        saved_bytes=0,
         precision=str(here.dtype).removeprefix("torch."),
         attention=here.attention,
         weights={

@@ -1,13 +1,13 @@
 """What a frozen backbone makes of every example: computed once, in eval mode without gradient, and kept on disk.
 
-N examples of a batch, T tokens, E width.
+N examples of a batch, T tokens, E width, L layers: what the embeddings say, then each block.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from finetune import batches
 from finetune.anatomy import backbone
 from finetune.cache import keeping
 from finetune.encode import Examples, Features
-from finetune.errors import one_of
+from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
 from finetune.measure import PeakMemory
 from finetune.precision import cast, tokens_per_pass
@@ -32,12 +32,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FACTS = "facts.json"  # written last: where it is, everything else is
-FORMAT = 5  # counts up when what is stored, or how it is computed, changes
+FORMAT = 6  # counts up when what is stored, or how it is computed, changes
 
 
-def pool(body: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def layers(body: PreTrainedModel, inputs: Mapping[str, Tensor], *, every: bool = True) -> tuple[Tensor, ...]:
+    """(N, T, E) of each layer, the last as the backbone gives it out, after its last norm; or of that one alone."""
+    if not every:
+        return (body(**inputs).last_hidden_state,)
+    found = body(**inputs, output_hidden_states=True)
+    return (*found.hidden_states[:-1], found.last_hidden_state)
+
+
+def pool(hidden_NTE: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """One float32 vector per example: of its first token, of its last, and the mean over all that are not padding."""
-    hidden_NTE = body(**inputs).last_hidden_state.float()
+    hidden_NTE = hidden_NTE.float()
     mask_NT = inputs.get("attention_mask", hidden_NTE.new_ones(hidden_NTE.shape[:2]))
     weight_NT1 = mask_NT.unsqueeze(-1).float()
     last_N = mask_NT.sum(dim=1).long() - 1
@@ -49,6 +57,7 @@ def pool(body: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tenso
 
 
 POOLINGS = ("cls", "mean", "last")
+LAST = -1  # of the layers
 
 
 def check_pooling(pooling: str) -> None:
@@ -76,46 +85,57 @@ class Extraction:
     progress: Silent
 
     def __call__(
-        self, build: Callable[[], PreTrainedModel], examples: Mapping[str, Examples], pooling: str
+        self, build: Callable[[], PreTrainedModel], examples: Mapping[str, Examples], pooling: str, layer: int = LAST
     ) -> tuple[dict[str, Features], Facts]:
         """The splits as features, and what they cost when they were taken.
 
         The backbone is built only if something is missing, and random numbers go on as if it never were.
+
+        Raises:
+            InputError: the backbone has no such layer.
         """
-        paths = {name: self.folder / self._key(split) for name, split in examples.items()}
+        stored, facts = self.every(build, examples, among=[pooling], last=layer == LAST)
+        return {name: Features(examples[name], _at(each[pooling], layer)) for name, each in stored.items()}, facts
+
+    def every(
+        self,
+        build: Callable[[], PreTrainedModel],
+        examples: Mapping[str, Examples],
+        *,
+        among: Sequence[str] = POOLINGS,
+        last: bool = False,
+    ) -> tuple[dict[str, dict[str, Tensor]], Facts]:
+        """(L, N, E) of the splits for each pooling, or (1, N, E) of the last layer alone; and what they cost."""
+        paths = {name: self.folder / self._key(split, last) for name, split in examples.items()}
         with self.accelerator.main_process_first():  # one process computes, the others read
-            missing = [name for name, path in paths.items() if _read(path, pooling) is None]
+            missing = [name for name, path in paths.items() if _read(path, among) is None]
             if missing:
                 with torch.random.fork_rng(devices=[]):
-                    self._extract(build(), {name: (examples[name], paths[name]) for name in missing})
-        features: dict[str, Features] = {}
-        facts = []
-        for name, path in paths.items():
-            stored = _read(path, pooling)
-            assert stored is not None
-            features[name] = Features(examples[name], stored[0])
-            facts.append(stored[1])
-        return features, Facts(
+                    self._extract(build(), {name: (examples[name], paths[name]) for name in missing}, last)
+        stored = {name: _read(path, among) for name, path in paths.items()}
+        found = {name: each[0] for name, each in stored.items() if each is not None}
+        facts = [each[1] for each in stored.values() if each is not None]
+        return found, Facts(
             parameters=facts[0].parameters,
             seconds=sum(fact.seconds for fact in facts),
             peak_memory_bytes=max(fact.peak_memory_bytes for fact in facts),
         )
 
-    def _key(self, examples: Examples) -> str:
-        return content_key(FORMAT, self.weights, examples.key, str(self.dtype))
+    def _key(self, examples: Examples, last: bool) -> str:
+        return content_key(FORMAT, self.weights, examples.key, str(self.dtype), *([] if last else ["every layer"]))
 
-    def _extract(self, model: PreTrainedModel, wanted: Mapping[str, tuple[Examples, Path]]) -> None:
+    def _extract(self, model: PreTrainedModel, wanted: Mapping[str, tuple[Examples, Path]], last: bool) -> None:
         body = cast(backbone(model), self.accelerator.device, self.dtype).eval()
         self.progress.start("features", sum(examples.tokens for examples, _ in wanted.values()), "tok")
         for examples, path in wanted.values():
             with keeping(path) as scratch:
-                self._take(body, examples, scratch)
+                self._take(body, examples, scratch, last)
         self.progress.end()
 
-    def _take(self, body: PreTrainedModel, examples: Examples, folder: Path) -> None:
+    def _take(self, body: PreTrainedModel, examples: Examples, folder: Path, last: bool) -> None:
         started = time.perf_counter()
         with PeakMemory(self.accelerator.device) as memory:
-            self._pooled(body, examples, folder)
+            self._pooled(body, examples, folder, last)
         facts = Facts(
             parameters=sum(parameter.numel() for parameter in body.parameters()),
             seconds=time.perf_counter() - started,
@@ -124,26 +144,40 @@ class Extraction:
         (folder / FACTS).write_text(json.dumps(asdict(facts)))
 
     @torch.inference_mode()
-    def _pooled(self, body: PreTrainedModel, examples: Examples, folder: Path) -> None:
+    def _pooled(self, body: PreTrainedModel, examples: Examples, folder: Path, last: bool) -> None:
         """Write a file for each pooling; vectors are on disk as soon as they are there, and then not in memory."""
         for indices in batches.sweep(examples.lengths, tokens_per_pass(self.accelerator.device)):
             multiple = batches.multiple(len(indices))
             batch = examples.batch(indices, multiple).to(self.accelerator.device, self.dtype)
-            for name, vectors_NE in pool(body, batch.inputs).items():
+            pooled = [pool(hidden_NTE, batch.inputs) for hidden_NTE in layers(body, batch.inputs, every=not last)]
+            for name in POOLINGS:
+                vectors_LNE = torch.stack([each[name] for each in pooled])
                 path = folder / f"{name}.npy"
                 if path.exists():
                     stored = np.load(path, mmap_mode="r+")
                 else:
-                    stored = open_memmap(path, "w+", dtype=np.float32, shape=(len(examples), vectors_NE.shape[1]))
-                stored[indices] = vectors_NE.cpu().numpy()
+                    count, _, width = vectors_LNE.shape
+                    stored = open_memmap(path, "w+", dtype=np.float32, shape=(count, len(examples), width))
+                stored[:, indices] = vectors_LNE.cpu().numpy()
             self.progress.advance(int(examples.lengths[indices].sum()))
 
 
-def _read(folder: Path, pooling: str) -> tuple[Tensor, Facts] | None:
+def _at(stored_LNE: Tensor, layer: int) -> Tensor:
+    count = len(stored_LNE)
+    if not -count <= layer < count:
+        raise InputError(
+            f"method.layer must be from {-count} to {count - 1} of this backbone, got {layer}: 0 is what its "
+            f"embeddings say, {count - 1} or -1 what its last block does"
+        )
+    return stored_LNE[layer]
+
+
+def _read(folder: Path, poolings: Sequence[str]) -> tuple[dict[str, Tensor], Facts] | None:
     """What was stored, as it is on disk; None where nothing was, or where it is damaged: it is then taken again."""
     try:
         facts = Facts(**json.loads((folder / FACTS).read_text()))
-        features_NE = np.load(folder / f"{pooling}.npy", mmap_mode="c")  # nobody writes, but torch wants that one could
+        # nobody writes, but torch wants that one could
+        found = {name: torch.from_numpy(np.load(folder / f"{name}.npy", mmap_mode="c")) for name in poolings}
     except (OSError, EOFError, TypeError, ValueError):
         return None
-    return torch.from_numpy(features_NE), facts
+    return found, facts

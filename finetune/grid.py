@@ -31,6 +31,7 @@ class Comparison:
 
     results: tuple[Result, ...]
     failures: tuple[Failure, ...]
+    trials: tuple[Result, ...] = ()  # what the recipes of the results were chosen by, where they were
 
     @property
     def before(self) -> int:
@@ -38,7 +39,7 @@ class Comparison:
         return sum(result.before is not None for result in self.results)
 
     def table(self, layout: Callable[..., Table] = table) -> Table:
-        return layout(self.results, [_failed(each.recipe) for each in self.failures])
+        return layout((*self.results, *self.trials), [_failed(each.recipe) for each in self.failures])
 
 
 def _failed(recipe: Recipe) -> Failed:
@@ -54,6 +55,31 @@ def seeds(recipes: Iterable[Recipe], count: int) -> list[Recipe]:
     if count < 1:
         raise InputError(f"seeds must be at least 1, got {count}")
     return [replace(recipe, seed=recipe.seed + number) for recipe in recipes for number in range(count)]
+
+
+def draws(recipes: Iterable[Recipe], count: int) -> list[Recipe]:
+    """Each recipe with `count` draws of its training rows.
+
+    Raises:
+        InputError: fewer than one, or a recipe trains on all rows.
+    """
+    if count < 1:
+        raise InputError(f"draws must be at least 1, got {count}")
+    return [replace(each, split=replace(each.split, draw=draw)) for each in recipes for draw in range(count)]
+
+
+def labels(recipes: Iterable[Recipe], text: str) -> list[Recipe]:
+    """Each recipe with each of the numbers of labels of a class that are listed, such as 8,64,all.
+
+    Raises:
+        InputError: something in the list is no such number.
+    """
+    caps = [each.strip() for each in text.split(",") if each.strip()]
+    wrong = [each for each in caps if each != "all" and not (each.isdecimal() and int(each) > 0)]
+    if wrong or not caps:
+        raise InputError(f"--labels takes numbers above 0 and all, separated by commas, got {(wrong or [text])[0]!r}")
+    counts = [None if each == "all" else int(each) for each in caps]
+    return [replace(each, split=replace(each.split, per_class=count)) for each in recipes for count in counts]
 
 
 def settle(recipes: Sequence[Recipe], settings: Iterable[str], progress: Silent) -> list[Recipe]:
@@ -100,10 +126,15 @@ def compare(recipes: Sequence[Recipe], *, out: str | Path = "outputs", progress:
     results, failures = [], []
     for number, recipe in enumerate(recipes, 1):
         progress.run(number, len(recipes), recipe.label)
-        try:
-            results.append(run(recipe, out=out, progress=progress, shelf=shelf))
-        except (InputError, torch.OutOfMemoryError) as error:
-            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-                raise  # the other processes may not have failed; going on without them would wait for ever
-            failures.append(Failure(recipe, str(error)))
+        found = attempt(recipe, out, progress, shelf)
+        (failures if isinstance(found, Failure) else results).append(found)
     return Comparison(tuple(results), tuple(failures))
+
+
+def attempt(recipe: Recipe, out: str | Path, progress: Silent, shelf: Shelf) -> Result | Failure:
+    try:
+        return run(recipe, out=out, progress=progress, shelf=shelf)
+    except (InputError, torch.OutOfMemoryError) as error:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise  # the other processes may not have failed; going on without them would wait for ever
+        return Failure(recipe, str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from finetune.encode import Examples
 from finetune.evaluate import predicting
 from finetune.precision import tokens_per_pass
 
+FEW = 4  # examples that a merged model is tried on
 NAMED = 3  # tensors that a complaint names
 CLOSE = {torch.bfloat16: 5e-2, torch.float32: 1e-3}  # of logits, whose batch may have been another one
 
@@ -55,6 +56,20 @@ def apart(restored: nn.Module, examples: Examples, logits_NC: np.ndarray, device
     if most <= allowed * max(1.0, float(np.abs(logits_NC[indices]).max())):
         return []
     return [f"saved and loaded again, its logits are up to {most:.2g} from those that were scored"]
+
+
+def unlike(
+    restored: nn.Module, merge: Callable[[nn.Module], nn.Module], examples: Examples, device: torch.device
+) -> list[str]:
+    """How far what was restored is from itself merged, on a few examples, in float32: there merging rounds nothing."""
+    restored = restored.float()
+    batch = examples.batch(np.arange(min(FEW, len(examples)))).to(device, torch.float32)
+    with predicting(restored), torch.no_grad():
+        before_NC = restored(**batch.inputs).logits
+        apart = float((merge(restored)(**batch.inputs).logits - before_NC).abs().max())
+    if apart <= CLOSE[torch.float32] * max(1.0, float(before_NC.abs().max())):
+        return []
+    return [f"merged into one, its logits are up to {apart:.2g} from those of the parts"]
 
 
 def repeated(ids: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ class Budget(Part):
     where: ClassVar[str] = "budget"
 
     epochs: int = 3
+    least_updates: int = 0  # where the epochs come to fewer, there are more epochs: few rows need many passes
     batch_size: int = 32  # examples per update, over all processes and micro-batches
     micro_batch: int | None = None  # largest number of examples in one forward pass; None: a process' whole share
     patience: int | None = None  # epochs without a better validation score before stopping; None: train to the end
@@ -30,9 +31,15 @@ class Budget(Part):
         for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size)):
             if value < 1:
                 raise InputError(f"budget.{name} must be at least 1, got {value}")
+        if self.least_updates < 0:
+            raise InputError(f"budget.least_updates must be at least 0, got {self.least_updates}")
         for name, limit in (("micro_batch", self.micro_batch), ("patience", self.patience)):
             if limit is not None and limit < 1:
                 raise InputError(f"budget.{name} must be at least 1 or none, got {limit}")
+
+    def passes(self, rows: int) -> int:
+        """Epochs over so many rows."""
+        return max(self.epochs, math.ceil(self.least_updates / math.ceil(rows / self.batch_size)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+POWER = 0.8  # how often a difference that is there should be found
 LEVEL = 0.05  # how often a difference may be claimed where there is none
 MOST = 1000  # times as many test items or seeds as there were: to need more is no advice
 
@@ -41,6 +42,14 @@ class Difference:
     freedom: float  # degrees of
     n: int
     seeds: tuple[int, int]
+
+    @property
+    def detectable(self) -> float:
+        """How large a difference must be to be found in four of five such experiments."""
+        from scipy import stats
+
+        error = math.sqrt(self.variance.total)
+        return error * float(stats.t.ppf(1 - LEVEL / 2, self.freedom) + stats.t.ppf(POWER, self.freedom))
 
     def within(self, margin: float) -> bool:
         """Whether the systems are equivalent: two one-sided tests (Schuirmann 1987) reject a loss and a gain of more.
@@ -109,6 +118,12 @@ def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray) -> Difference:
         n=n,
         seeds=seeds,
     )
+
+
+def mean(scores_SN: np.ndarray) -> tuple[float, float, float]:
+    """The mean score of one system, and its 95 % interval over test items and seeds of the kind that were drawn."""
+    found = difference(scores_SN, np.zeros_like(scores_SN))
+    return found.value, found.low, found.high
 
 
 def mcnemar(ours_N: np.ndarray, theirs_N: np.ndarray) -> float:

@@ -26,7 +26,7 @@ from finetune.optim import Budget
 from finetune.outputs import size
 from finetune.progress import Silent
 from finetune.recipe import Recipe
-from finetune.session import SPLITS, Session, Shelf, session
+from finetune.session import Session, Shelf, session
 from finetune.train import Fit
 
 BATCHES = (1 / 6, 1 / 2, 5 / 6, 1)  # of an epoch's batches by size: the last needs the most memory
@@ -48,7 +48,7 @@ def plan(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None 
 
 
 def _forecast(here: Session, material: Material, small: Material, scratch: Path) -> Forecast:
-    recipe, once = here.recipe, replace(here.recipe.budget, epochs=1, patience=None)
+    recipe, once = here.recipe, replace(here.recipe.budget, epochs=1, least_updates=0, patience=None)
     with PeakMemory(here.accelerator.device) as memory:
         before = _resident(here)
         started = time.perf_counter()
@@ -59,7 +59,7 @@ def _forecast(here: Session, material: Material, small: Material, scratch: Path)
         if done.seconds < ENOUGH:
             done = train(brief, trainee, lambda _: None)
         started = time.perf_counter()
-        for part in SPLITS[1:]:
+        for part in here.parts[1:]:
             evaluate.predict(trainee.module, trainee.examples[part], here.accelerator)
         evaluated = time.perf_counter() - started
     peak = max(memory.bytes, trainee.feature_memory)
@@ -73,9 +73,9 @@ def _forecast(here: Session, material: Material, small: Material, scratch: Path)
         attention=recipe.attention_name,
         seconds={
             "load": load,
-            "features": trainee.feature_seconds * _tokens(material, SPLITS) / _tokens(small, SPLITS),
+            "features": trainee.feature_seconds * _tokens(material, here.parts) / _tokens(small, here.parts),
             "train": done.seconds * _work(here, trainee, material, small),
-            "eval": evaluated * _tokens(material, SPLITS[1:]) / _tokens(small, SPLITS[1:]),
+            "eval": evaluated * _tokens(material, here.parts[1:]) / _tokens(small, here.parts[1:]),
         },
         memory=causes,
         disk={"trained": saved, "cache": round(size(small.extraction.folder) * _rows(material) / _rows(small))},
@@ -94,7 +94,7 @@ def _small(here: Session, material: Material, scratch: Path) -> Material:
     )
     chosen = {round(share * (len(order) - 1)) for share in BATCHES}
     small: dict[str, Examples] = {"train": Subset(train, np.concatenate([order[number] for number in chosen]))}
-    for part in SPLITS[1:]:
+    for part in here.parts[1:]:
         whole = material.examples[part]
         together = PASSES * precision.tokens_per_pass(here.accelerator.device)
         step = max(1, int(whole.lengths.sum()) // together)
@@ -116,12 +116,12 @@ def _work(here: Session, trainee: Trainee, material: Material, small: Material) 
         sum(_padded(each, batch) for batch in batches.epoch(each.lengths, budget.batch_size, seed, 1))
         for each in (material.examples["train"], small.examples["train"])
     ]
-    return budget.epochs * tokens[0] / tokens[1]
+    return budget.passes(len(material.examples["train"])) * tokens[0] / tokens[1]
 
 
 def _updates(recipe: Recipe, trainee: Trainee, done: Fit, rows: int) -> int:
     budget: Budget = recipe.method.budget(recipe.budget)
-    return done.updates if trainee.solve is not None else budget.epochs * math.ceil(rows / budget.batch_size)
+    return done.updates if trainee.solve is not None else budget.passes(rows) * math.ceil(rows / budget.batch_size)
 
 
 def _tokens(material: Material, parts: Iterable[str]) -> int:

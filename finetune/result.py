@@ -12,12 +12,16 @@ from finetune.errors import InputError
 from finetune.items import Items
 from finetune.stats import Estimate
 
+UNKNOWN = ("items", "broken", "validation_loss", "choice", "opened")  # fields that older records do not have
 UNWRITTEN = {"folder", "before"}  # fields that say where a record was found, and are not in it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One finished run. `scores` are over the test split, the headline first; of a diverged run there are none."""
+    """One finished run. `scores` are over the test split, the headline first.
+
+    There are none of a diverged run, nor of a trial: a run whose test set stayed closed, and of which nothing is saved.
+    """
 
     status: Literal["done", "diverged", "failed"]  # failed: trained to the end, but see `broken`
     recipe: Mapping[str, Any]  # the recipe's JSON
@@ -25,7 +29,10 @@ class Result:
     fingerprint: str
     scores: Mapping[str, Estimate]
     validation: Mapping[str, Estimate]
-    items: Items | None  # of the test split; None: the headline is no share of right examples, or the run diverged
+    items: Items | None  # of the test split; None: not scored, or the headline is no share of right examples
+    validation_loss: float | None  # mean −log probability of the right labels, in nats; None: not measured
+    choice: Mapping[str, Any] | None  # what the method chose on the validation rows, and from what; None: nothing
+    opened: Mapping[str, Any] | None  # when its test set was, for what was chosen by trials; None: there were none
     broken: tuple[str, ...] | None  # what the run did not keep of `finetune.integrity`; None: not checked
     labels: tuple[str, ...]
     rows: Mapping[str, int]  # used, by split
@@ -50,8 +57,13 @@ class Result:
 
     @property
     def headline(self) -> str:
-        """Name of the first score; of a diverged run there is none."""
+        """Name of the first score; of a diverged run and of a trial there is none."""
         return next(iter(self.scores), "")
+
+    @property
+    def trial(self) -> bool:
+        """Whether it was made to choose something by."""
+        return self.rows["test"] == 0
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name not in UNWRITTEN}
@@ -69,8 +81,8 @@ class Result:
         for name in ("scores", "validation"):
             parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
         parts["labels"] = tuple(parts["labels"])
-        kept = parts.get("items")  # records from before examples were kept do not say it
-        promises = parts.get("broken")  # nor these
+        parts = dict.fromkeys(UNKNOWN) | parts
+        kept, promises = parts["items"], parts["broken"]
         parts["broken"] = None if promises is None else tuple(promises)
         if kept is not None and set(kept) != {each.name for each in fields(Items)}:
             raise InputError(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 ROWS = 1  # counts up when the same data and split come to other rows
 SPLITS = ("train", "validation", "test")
+CHOOSING = SPLITS[:2]  # those that may have a say in what is tried next
 
 
 @dataclass
@@ -96,6 +97,11 @@ class Session(Setup):
         label = f"{self.recipe.method_name}{swapped}-seed{self.recipe.seed}-{self.fingerprint[:8]}"
         return RunFolder(out, self.recipe.name, label)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The splits that the recipe looks at."""
+        return CHOOSING if self.recipe.split.closed else SPLITS
+
     def splits(self) -> Splits:
         key = (self.recipe.data, self.recipe.split)
         if key not in self.shelf.splits:
@@ -120,8 +126,8 @@ class Session(Setup):
         if key not in self.shelf.examples:
             with self.accelerator.main_process_first():  # one process encodes, the others read
                 self.shelf.examples[key] = {
-                    part: recipe.task.encode(partial(self._rows, part), self.weights, content_key(self._key(), part))
-                    for part in SPLITS
+                    part: recipe.task.encode(partial(self._rows, part), self.weights, self._part_key(part))
+                    for part in self.parts
                 }
         return self.shelf.examples[key]
 
@@ -131,6 +137,11 @@ class Session(Setup):
     def _key(self) -> str:
         """Names the content of the rows and how they are split."""
         return content_key(ROWS, self.fetched.sha256, self.recipe.split)
+
+    def _part_key(self, part: str) -> str:
+        """The same of one split, which no cap on another changes."""
+        caps = {"test_rows": None} if part in CHOOSING else {"train_rows": None, "per_class": None, "draw": 0}
+        return content_key(ROWS, self.fetched.sha256, replace(self.recipe.split, **caps), part)
 
     @property
     def attention(self) -> str:

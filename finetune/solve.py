@@ -1,11 +1,11 @@
-"""The best linear head for given features: solved, not trained, because its loss is convex.
+"""The best linear head for given features: solved, not trained, because its loss is convex. And none: neighbours.
 
-N examples, E width, C classes.
+N examples, E width, C classes, P penalties, M examples that are asked about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from finetune.progress import Silent
 
 PORTION = 65536  # examples in memory at a time
+ASKED = 1024  # examples whose neighbours are looked for at a time
 MOST = 500  # passes over the features
 ENOUGH = 1e-7  # loss: an iteration that gains less is the last
 
@@ -75,3 +76,46 @@ def logistic(
     head.zero_grad()
     progress.end()
     return steps
+
+
+def ridge(
+    features_NE: Tensor,
+    targets_N: Tensor,
+    classes: int,
+    penalties: Sequence[float],
+    prepare: Callable[[Tensor], Tensor] = torch.Tensor.float,
+) -> tuple[Tensor, Tensor]:
+    """Linear maps to each class' indicator with the least mean squared error plus penalty · ‖W‖², one a penalty.
+
+    All from one eigendecomposition of the features' covariance (Hastie, Tibshirani and Friedman 2009, equation 3.47).
+
+    Args:
+        features_NE: of mean zero once prepared, in memory or on disk: a portion of them is prepared at a time.
+
+    Returns:
+        W (P, C, E), and the bias (C), which is each class' share.
+    """
+    count, width = features_NE.shape
+    shares_C = torch.bincount(targets_N, minlength=classes).double() / count
+    covariance_EE, moments_EC = torch.zeros(width, width).double(), torch.zeros(width, classes).double()
+    for start in range(0, count, PORTION):
+        read_NE = prepare(features_NE[start : start + PORTION]).cpu()
+        known_NC = F.one_hot(targets_N[start : start + PORTION], classes).float() - shares_C.float()
+        covariance_EE += (read_NE.T @ read_NE).double() / count
+        moments_EC += (read_NE.T @ known_NC).double() / count
+    values_E, vectors_EE = torch.linalg.eigh(covariance_EE)
+    turned_EC = vectors_EE.T @ moments_EC
+    weights_PCE = torch.stack(
+        [(vectors_EE @ (turned_EC / (values_E.clamp(min=0.0) + each)[:, None])).T for each in penalties]
+    )
+    return weights_PCE.float(), shares_C.float()
+
+
+def nearest(features_NE: Tensor, targets_N: Tensor, classes: int, asked_ME: Tensor, count: int) -> Tensor:
+    """(M, C): how much each class has of the `count` nearest examples, by cosine, the nearer the more."""
+    unit_NE, votes = F.normalize(features_NE, dim=1), []
+    for part_ME in asked_ME.split(ASKED):
+        cosine_MK, neighbour_MK = (F.normalize(part_ME, dim=1) @ unit_NE.T).topk(min(count, len(unit_NE)), dim=1)
+        weight_MK = cosine_MK.clamp(min=0.0) + 1e-6  # opposite ones have a say where there are no others
+        votes.append(torch.zeros(len(part_ME), classes).scatter_add_(1, targets_N[neighbour_MK], weight_MK))
+    return torch.cat(votes)

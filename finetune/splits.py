@@ -54,7 +54,9 @@ class Split(Part):
     validation: float = 0.1  # share of the official train rows
     test: float = 0.2  # share of all rows, where the data has no test set of its own
     train_rows: int | None = None  # cap on the rows trained on; None: all
-    test_rows: int | None = None  # cap on the rows tested on; None: all
+    per_class: int | None = None  # the same of each class: an equal number of labels of every kind
+    test_rows: int | None = None  # cap on the rows tested on; None: all; 0: the test set stays closed
+    draw: int = 0  # which of the rows that train a cap leaves; test rows stay what they are
     seed: int = 0  # which rows; apart from the run's seed, so that all runs share them
 
     def __post_init__(self) -> None:
@@ -62,24 +64,37 @@ class Split(Part):
         for name, share in (("validation", self.validation), ("test", self.test)):
             if not 0 < share < 1:
                 raise InputError(f"split.{name} is a share of the rows and must be in (0, 1), got {share}")
-        for name, rows in (("train_rows", self.train_rows), ("test_rows", self.test_rows)):
+        for name, rows in (("train_rows", self.train_rows), ("per_class", self.per_class)):
             if rows is not None and rows < 1:
                 raise InputError(f"split.{name} must be at least 1, got {rows}")
+        if self.test_rows is not None and self.test_rows < 0:
+            raise InputError(f"split.test_rows must be at least 1, or 0 for a closed test set, got {self.test_rows}")
+
+        if self.draw and self.train_rows is None and self.per_class is None:
+            raise InputError(f"split.draw is of a part of the rows: with all of them it must be 0, got {self.draw}")
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody looks at the test set: so it is while something is still to be chosen."""
+        return self.test_rows == 0
 
     def cut(self, rows: Rows) -> Splits:
         pool, test = rows.train, rows.test
         if test is None:
             pool, test = self._hold_out(pool, self.test, "test")
         train, validation = self._hold_out(pool, self.validation, "validation")
+        every = len(train)
+        if self.per_class is not None:
+            train = self._of_each_class(train, self.per_class)
         if self.train_rows is not None and self.train_rows < len(train):
-            # validation shrinks with train: a cap stands for a budget of labels
+            train = self._first(train, self.train_rows, drawn=True)
+        if len(train) < every:  # validation shrinks with train: a cap stands for a budget of labels
             share = self.validation / (1 - self.validation)
-            validation = self._first(validation, max(1, round(share * self.train_rows)))
-            train = self._first(train, self.train_rows)
+            validation = self._first(validation, max(1, round(share * len(train))), drawn=True)
         if self.test_rows is not None:
             test = self._first(test, self.test_rows)
         for name, part in (("train", train), ("validation", validation), ("test", test)):
-            if len(part) == 0:
+            if len(part) == 0 and not (name == "test" and self.closed):
                 raise InputError(
                     f"the {name} split is empty: {len(rows.train)} rows (or their groups) are too few to divide"
                 )
@@ -100,8 +115,18 @@ class Split(Part):
             held[_nested_order(rows, f"{self.seed}:{salt}")[: round(share * len(rows))]] = True
         return rows.select(np.flatnonzero(~held)), rows.select(np.flatnonzero(held))
 
-    def _first(self, rows: datasets.Dataset, count: int) -> datasets.Dataset:
-        return rows.select(np.sort(_nested_order(rows, f"{self.seed}:cap")[:count]))
+    def _first(self, rows: datasets.Dataset, count: int, *, drawn: bool = False) -> datasets.Dataset:
+        salt = self._drawn if drawn else f"{self.seed}:cap"
+        return rows.select(np.sort(_nested_order(rows, salt)[:count]))
+
+    @property
+    def _drawn(self) -> str:
+        return f"{self.seed}:cap{f':{self.draw}' if self.draw else ''}"
+
+    def _of_each_class(self, rows: datasets.Dataset, count: int) -> datasets.Dataset:
+        labels, order = targets(rows), _nested_order(rows, self._drawn)
+        members = [order[labels[order] == label][:count] for label in np.unique(labels)]
+        return rows.select(np.sort(np.concatenate(members)))
 
 
 def _nested_order(rows: datasets.Dataset, salt: str) -> np.ndarray:

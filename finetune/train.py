@@ -84,7 +84,8 @@ def fit(
     together = precision.tokens_per_piece(accelerator.device)
     rank, world = accelerator.process_index, accelerator.num_processes
     per_epoch = math.ceil(len(train) / budget.batch_size)
-    steps = budget.epochs * per_epoch
+    epochs = budget.passes(len(train))
+    steps = epochs * per_epoch
     step = examples = tokens = epoch = 0
     best = _Best(masters, budget.patience)
     seconds, diverged = 0.0, False
@@ -93,8 +94,8 @@ def fit(
     module.eval()
     for part in training:
         part.train()
-    progress.start("train", int(train.lengths.sum()) * budget.epochs, "tok")
-    for epoch in range(1, budget.epochs + 1):
+    progress.start("train", int(train.lengths.sum()) * epochs, "tok")
+    for epoch in range(1, epochs + 1):
         started = time.perf_counter()
         for whole in batches.epoch(train.lengths, budget.batch_size, seed, epoch):
             terms = int(units[whole].sum())

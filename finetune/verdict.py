@@ -53,13 +53,14 @@ class Verdict:
     cost: float  # seconds of a run of ours over those of theirs
     items: int | None  # about how many test items, at these seeds, would settle it; None: no number would
     seeds: int | None  # the same of seeds, at these items
+    unit: str  # what is independent of each other: seeds, or draws of training rows
 
     @property
     def sentence(self) -> str:
         """For people, with the numbers it rests on and what would change it."""
         found, points = self.found, f"{100 * self.margin:g} point{'s' * (self.margin != 0.01)}"
         seeds = " and ".join(map(str, dict.fromkeys(found.seeds)))
-        sample = f"{found.n} test rows, {seeds} seeds"
+        sample = f"{found.n} test rows, {seeds} {self.unit}"
         gap = f"{self.metric} {signed(found.value)} points"
         over = f"95 % interval {signed(found.low)} to {signed(found.high)}"
         chance = f"p {_p(self.p)}{f' among {self.among} comparisons' * (self.among > 1)}"
@@ -84,10 +85,11 @@ class Verdict:
         if self.items is not None and self.items > self.found.n:
             ways.append(f"about {self.items} test rows")
         if self.seeds is not None and self.seeds > min(self.found.seeds):
-            ways.append(f"about {self.seeds} seeds")
-        what = " or ".join(ways) or "more test rows and seeds"
+            ways.append(f"about {self.seeds} {self.unit}")
+        what = " or ".join(ways) or f"more test rows and {self.unit}"
         widest = 100 * max(-self.found.below, self.found.above)
-        return f"{what} would settle it, and within {widest:.2g} points they are equivalent"
+        power = f"a difference of {100 * self.found.detectable:.2g} points would be found in 4 of 5 such experiments"
+        return f"{what} would settle it; {power}; within {widest:.2g} points they are equivalent"
 
 
 def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
@@ -98,7 +100,7 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
             that are not of single examples; two were tested on different examples.
     """
     check_margin(margin)
-    right = [_right(system) for system in systems]
+    scores = [right(system) for system in systems]
     first = systems[0] if systems else None
     for other in systems:
         if first is not None and rows_of(other) != rows_of(first):
@@ -107,7 +109,7 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
                 "split.test_rows they are the same"
             )
     pairs = list(itertools.combinations(systems, 2))
-    found = [paired.difference(one_SN, other_SN) for one_SN, other_SN in itertools.combinations(right, 2)]
+    found = [paired.difference(one_SN, other_SN) for one_SN, other_SN in itertools.combinations(scores, 2)]
     counted = paired.holm([each.p for each in found])
     return [
         _verdict(one, other, each, p, len(pairs), margin)
@@ -142,10 +144,11 @@ def _verdict(one: System, other: System, found: Difference, p: float, among: int
         cost=one.seconds / other.seconds,
         items=items,
         seeds=seeds,
+        unit="seeds" if len(by_draw(one)) == 1 else "draws of training rows",
     )
 
 
-def unfit(system: System) -> str:
+def unfit(system: System, fewest: int = 2) -> str:
     """Why no verdict can be made of a system; nothing where one can."""
     if any(run.status != "done" for run in system.runs):
         return f"a run {next(run.status for run in system.runs if run.status != 'done')}"
@@ -153,7 +156,7 @@ def unfit(system: System) -> str:
         return f"{system.runs[0].headline} has no score for each test row, or the record is of an earlier version"
     if rows_of(system) is None:
         return "its runs were tested on different rows"
-    if len(system.runs) < 2:
+    if len(system.runs) < fewest:
         return "of one seed there is no spread: 2 or more are needed"
     return ""
 
@@ -164,10 +167,29 @@ def rows_of(system: System) -> str | None:
     return names.pop() if len(names) == 1 else None
 
 
-def _right(system: System) -> np.ndarray:
+def right(system: System) -> np.ndarray:
+    """(S, N): whether each run had each test row right; of several draws of training rows, each draw's mean.
+
+    Seeds with the same rows are then no independent trials of what a method makes of such rows.
+
+    Raises:
+        InputError: no verdict can be made of it.
+    """
     if why := unfit(system):
         raise InputError(f"no verdict on {system.name}: {why}")
-    return np.stack([run.items.unpacked() for run in system.runs if run.items is not None]).astype(float)
+    of_draw = [
+        np.stack([run.items.unpacked() for run in runs if run.items is not None]).astype(float)
+        for runs in by_draw(system).values()
+    ]
+    return of_draw[0] if len(of_draw) == 1 else np.stack([each_SN.mean(0) for each_SN in of_draw])
+
+
+def by_draw(system: System) -> dict[int, list[Result]]:
+    """The runs by which of the training rows they had."""
+    found: dict[int, list[Result]] = {}
+    for run in system.runs:
+        found.setdefault(run.recipe["split"].get("draw", 0), []).append(run)
+    return found
 
 
 def signed(value: float) -> str:

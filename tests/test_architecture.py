@@ -12,7 +12,19 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # a module imports only from rows above its own
 LAYERS = [
-    {"errors", "hashing", "paired", "stats", "progress", "batches", "allocator", "metrics", "dropout"},
+    {
+        "errors",
+        "hashing",
+        "paired",
+        "stats",
+        "progress",
+        "batches",
+        "allocator",
+        "metrics",
+        "dropout",
+        "crossover",
+        "variance",
+    },
     {"items", "parts", "solve"},
     {
         "axes",
@@ -35,11 +47,14 @@ LAYERS = [
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},
     {"features", "evaluate", "texts", "untrained"},
+    {"head"},
+    {"sweep"},
     {"integrity", "methods", "tasks", "train"},
     {"recipe"},
     {"session", "catalog", "controls"},
     {"certificate", "execute", "predict", "seen"},
     {"certify", "grid", "look", "plan"},
+    {"tuning"},
     {"commands"},
     {"cli"},
     {"__main__"},

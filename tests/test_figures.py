@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -17,6 +18,7 @@ from matplotlib.ft2font import FT2Font
 from finetune import InputError
 from finetune.report import figures, fonts
 from finetune.report.grounds import Picture, Scale, Text
+from finetune.report.page import Band, Bands
 
 HARD = ["$$", "$x^", "<b>&\"'", "--", "]]>", "%s\\", "한글", "字", "🙂", "\x07", "\u200d", "naïve", "a" * 40]
 
@@ -187,3 +189,23 @@ def test_drawing_needs_neither_a_screen_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def scores(first: float, last: float) -> Band:
+    values = np.linspace(first, last, 4)
+    return Band(name=f"to {last:g}", at=10.0 ** np.arange(4), values=values, lows=values - 1, highs=values + 1)
+
+
+def test_names_at_the_ends_of_lines_do_not_cover_each_other() -> None:
+    lines = [scores(50, 90), scores(60, 90.1), scores(70, 89.9)]
+    part = Bands(lines=lines, along="rows", up="test %", title="mine", side=3.0)
+    figure = figures.beside([part], title="Labels", below="of each class")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in figure.axes[0].texts]
+    assert [text.get_text().strip() for text in figure.axes[0].texts] == ["to 90", "to 90.1", "to 89.9"]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_every_place_is_marked_with_its_number() -> None:
+    part = Bands(lines=[scores(50, 90)], along="rows", up="test %", title="mine", side=3.0)
+    assert {"1", "10", "100", "1000"} <= written(figures.beside([part], title="Labels", below=""))

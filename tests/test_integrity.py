@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from finetune import Frozen, Full, InputError, LoRA, MultiHead, Recipe, integrity, load, run
+from finetune import AdamW, Frozen, Full, InputError, LoRA, MultiHead, Recipe, integrity, load, run
 from finetune.attention.cores.uniform import Uniform
 from finetune.methods import Method
 from finetune.report.tables import table
@@ -112,6 +112,31 @@ def test_a_run_whose_saved_model_says_something_else_has_failed_and_is_shown_so(
     assert result.folder is not None
     with pytest.raises(InputError, match="holds a run that failed: "):
         load(result.folder, recipe=recipe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubled(LoRA):
+    """Merges more than there is."""
+
+    @property
+    def merge(self) -> Callable[[nn.Module], nn.Module]:
+        def twice(module: nn.Module) -> nn.Module:
+            for name, parameter in module.named_parameters():
+                if "lora_B" in name:
+                    parameter.mul_(2.0)
+            return module.merge_and_unload()  # pyright: ignore[reportCallIssue]
+
+        return twice
+
+
+def test_a_run_that_says_something_else_once_it_is_merged_has_failed(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    method = Doubled(optim=AdamW(learning_rate=0.05))
+    result = run(replace(toy("bert"), method=method), out=tmp_path)
+    assert result.status == "failed"
+    assert result.broken is not None
+    assert result.broken[-1].startswith("merged into one, its logits are up to")
 
 
 def test_logits_of_another_model_are_apart(toy: Callable[[str], Recipe], tmp_path: Path) -> None:

@@ -183,3 +183,28 @@ def test_what_is_settled_needs_no_more_than_there_were() -> None:
     rng = np.random.default_rng(RNG_SEED)
     found = paired.difference(*experiment(rng, 800, (3, 3), 1.0, 0.05))
     assert paired.needed(found, 0.001) == (800, 3)
+
+
+def test_a_difference_as_large_as_it_says_is_found_four_times_in_five() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    items, error = 400, 0.02
+    found, said = [], []
+    for _ in range(1000):
+        scores_SN = rng.normal(0, 1, size=(2, items)) * error * math.sqrt(items)
+        one_SN = np.stack([scores_SN[0]] * 2)  # seeds that do not differ: the closed form is Student's
+        other_SN = np.zeros_like(one_SN)
+        said.append(paired.difference(one_SN, other_SN).detectable)
+        found.append(paired.difference(one_SN + 2.8 * error, other_SN).p < 0.05)
+    assert np.median(said) == pytest.approx(2.8 * error, rel=0.02)  # 1.96 + 0.84 standard errors
+    assert np.mean(found) == pytest.approx(0.8, abs=0.04)
+
+
+def test_the_interval_of_one_system_counts_items_and_seeds() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    inside, draws = 0, 1000
+    for _ in range(draws):
+        hard_N, luck_S1 = rng.normal(0, 1, size=300), rng.normal(0, 0.1, size=(5, 1))
+        value, low, high = paired.mean(0.7 + luck_S1 + hard_N + rng.normal(0, 0.5, size=(5, 300)))
+        assert low <= value <= high
+        inside += low <= 0.7 <= high
+    assert 0.93 <= inside / draws <= 0.98

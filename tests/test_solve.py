@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from finetune import solve
@@ -62,3 +63,36 @@ def test_without_a_penalty_separable_classes_still_come_to_an_end() -> None:
     passes = solve.logistic(head, features_NE, targets_N, 0.0, Silent())
     assert 1 <= passes <= solve.MOST
     assert (head(features_NE).argmax(-1) == targets_N).all()
+
+
+def test_every_ridge_of_a_path_is_the_one_that_scikit_learn_finds() -> None:
+    features_NE, targets_N = problem()
+    features_NE = features_NE - features_NE.mean(0)
+    penalties = (1e-3, 0.1, 10.0)
+    weights_PCE, bias_C = solve.ridge(features_NE, targets_N, 4, penalties)
+    known_NC = nn.functional.one_hot(targets_N, 4).double().numpy()
+    for weights_CE, penalty in zip(weights_PCE, penalties, strict=True):
+        reference = Ridge(alpha=penalty * len(targets_N)).fit(features_NE.double().numpy(), known_NC)
+        np.testing.assert_allclose(weights_CE.numpy(), reference.coef_, atol=1e-5)
+        np.testing.assert_allclose(bias_C.numpy(), reference.intercept_, atol=1e-5)
+
+
+def test_portions_make_no_difference_to_a_ridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = solve.ridge(*problem(), 4, (0.1,))
+    monkeypatch.setattr(solve, "PORTION", 7)
+    assert (solve.ridge(*problem(), 4, (0.1,))[0] - whole).abs().max() < 1e-5
+
+
+def test_neighbours_vote_as_in_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solve, "ASKED", 17)  # more than one portion
+    features_NE, targets_N = problem()
+    asked_ME = features_NE[:40] + 0.1
+    votes_MC = solve.nearest(features_NE, targets_N, 4, asked_ME, 5)
+    reference = KNeighborsClassifier(5, metric="cosine", weights=lambda distance: np.clip(1 - distance, 1e-6, None))
+    expected_MC = reference.fit(features_NE.numpy(), targets_N.numpy()).predict_proba(asked_ME.numpy())
+    np.testing.assert_allclose((votes_MC / votes_MC.sum(1, keepdim=True)).numpy(), expected_MC, atol=1e-4)
+
+
+def test_there_are_no_more_neighbours_than_rows() -> None:
+    features_NE, targets_N = problem(3)
+    assert solve.nearest(features_NE, targets_N, 4, features_NE, 10).argmax(1).equal(targets_N)

@@ -97,3 +97,34 @@ def test_a_split_that_makes_no_sense_is_refused(fields: dict[str, float], words:
 def test_too_few_rows_to_divide_are_refused() -> None:
     with pytest.raises(InputError, match="split is empty: 4 rows .* are too few"):
         Split().cut(rows(4))
+
+
+def test_a_cap_on_each_class_takes_as_many_of_all_and_the_rows_of_a_small_one_are_among_those_of_a_large_one() -> None:
+    caps = [Split(per_class=count).cut(rows()) for count in (4, 16)]
+    assert [dict(Counter(cap.train["label"])) for cap in caps] == [{0: 4, 1: 4, 2: 1}, {0: 16, 1: 16, 2: 1}]
+    assert set(caps[0].train["id"]) < set(caps[1].train["id"])
+    assert [len(cap.validation) for cap in caps] == [1, 4]  # a ninth, as of all rows
+    assert caps[0].test["id"][:] == Split().cut(rows()).test["id"][:]
+
+
+def test_a_cap_on_all_rows_also_holds_where_there_is_one_on_each_class() -> None:
+    assert len(Split(per_class=16, train_rows=10).cut(rows()).train) == 10
+
+
+def test_of_a_closed_test_set_there_are_no_rows_and_the_others_stay_where_they_are() -> None:
+    closed, opened = Split(test_rows=0).cut(rows()), Split().cut(rows())
+    assert len(closed.test) == 0
+    for part in ("train", "validation"):
+        assert closed[part]["id"][:] == opened[part]["id"][:]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("per_class", 0, "split.per_class must be at least 1, got 0"),
+        ("test_rows", -1, "split.test_rows must be at least 1, or 0 for a closed test set, got -1"),
+    ],
+)
+def test_a_cap_of_nothing_is_refused(field: str, value: int, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Split(**{field: value})

@@ -120,7 +120,7 @@ def test_what_could_be_either_is_undecided_and_says_what_would_settle_it(result:
     assert found.items is not None
     assert found.items > 80
     assert f"about {found.items} test rows" in found.sentence
-    assert "would settle it, and within" in found.sentence
+    assert "would be found in 4 of 5 such experiments; within" in found.sentence
 
 
 def test_a_run_and_its_copy_are_never_better_than_each_other(result: Result) -> None:

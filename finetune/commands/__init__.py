@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 METHODS = "frozen,lora,full"
+LAYOUTS = ("method", "attention", "trial", "layer", "labels", "variance")  # tables of the same runs
 FORMATS = ("terminal", "markdown", "csv", "latex")  # the methods of a table that write it
 
 
@@ -57,21 +58,24 @@ def takes_layout(parser: argparse.ArgumentParser) -> None:
     takes_format(parser)
     parser.add_argument(
         "--by",
-        choices=("method", "attention"),
+        choices=LAYOUTS,
         default="method",
-        help="rows: a recipe and method each, or what training buys back of each attention (default: method)",
+        help="a recipe and method each, what training buys back of each attention, what was tried of each method, "
+        "each layer of a frozen backbone, the labels each method needs, or what chance each score owes how much to "
+        "(default: method)",
     )
 
 
 def layout(given: Any) -> Callable[..., Table]:
     """What makes the table that was asked for of results."""
-    if given.by == "attention":
-        from finetune.report.recovery import recovery
-
-        return recovery
+    from finetune.report.components import variances
+    from finetune.report.labels import labels
+    from finetune.report.layers import layers
+    from finetune.report.recovery import recovery
     from finetune.report.tables import table
+    from finetune.report.trials import trials
 
-    return table
+    return dict(zip(LAYOUTS, (table, recovery, trials, layers, labels, variances), strict=True))[given.by]
 
 
 def takes_out(parser: argparse.ArgumentParser) -> None:

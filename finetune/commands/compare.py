@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,11 @@ from finetune.commands import Command
 from finetune.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from finetune.grid import Comparison
+    from finetune.progress import Silent
+    from finetune.recipe import Recipe
     from finetune.report.tables import Table
 
 
@@ -22,10 +27,31 @@ class Compare(Command):
         commands.takes_variants(parser)
         parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
         parser.add_argument(
+            "--trials",
+            type=int,
+            metavar="N",
+            help="try N settings of each method first, each method's own, and compare those that do best on the "
+            "validation rows; only then look at the test rows",
+        )
+        parser.add_argument(
+            "--draws",
+            type=int,
+            default=1,
+            metavar="N",
+            help="with N draws of the training rows that --rows or --labels leaves, as other rows could have been "
+            "labelled; --by variance tells what that matters beside seeds and test rows",
+        )
+        parser.add_argument(
+            "--labels",
+            metavar="8,64,all",
+            help="with so many labels of each class, one after the other; best with --by labels, and with "
+            "--set budget.least_updates=150, or few labels mean few updates",
+        )
+        parser.add_argument(
             "--controls",
             action="store_true",
             help="also what is to be beaten: the majority's label, inputs without a backbone, backbones with random "
-            "weights, and shuffled labels",
+            "weights, and shuffled labels; and one run made twice, which must come out alike",
         )
         commands.takes_layout(parser)
         parser.add_argument(
@@ -41,24 +67,54 @@ class Compare(Command):
             raise InputError(f"--save takes a name, not a path, got {given.save!r}")
         progress = commands.progress()
         recipes = commands.variants(given, progress)
-        if given.controls:
-            from finetune.controls import controls
-
-            recipes += controls(recipes)
-        recipes = grid.seeds(recipes, given.seeds)
-        comparison = grid.compare(recipes, out=given.out, progress=progress)
+        if given.labels is not None:
+            recipes = grid.labels(recipes, given.labels)
+        comparison = _compared(recipes, given, progress)
         progress.say(commands.where(comparison, given.out))
         if commands.first():
-            table = comparison.table(commands.layout(given))
-            print(getattr(table, given.format)())
+            tables = _tables(comparison, given)
+            print("\n\n".join(getattr(table, given.format)() for table in tables.values()))
             if given.save:
-                save(table, comparison, Path(given.out) / "tables", given.save)
+                save(tables, comparison, Path(given.out) / "tables", given.save)
         return commands.ending(comparison)
 
 
-def save(table: Table, comparison: Comparison, folder: Path, name: str) -> None:
-    """The table in every format that is kept, and the records behind it."""
+def _compared(recipes: list[Recipe], given: Any, progress: Silent) -> Comparison:
+    from finetune import grid
+    from finetune.controls import again, controls
+    from finetune.tuning import opened, tune
+
+    found = tune(recipes, given.trials, out=given.out, progress=progress) if given.trials is not None else None
+    recipes = recipes if found is None else list(found.recipes)
+    drawn = grid.draws(recipes, given.draws)
+    every = grid.seeds([*drawn, *(controls(recipes) if given.controls else [])], given.seeds)
+    every += again(recipes) if given.controls else []
+    comparison = grid.compare(every, out=given.out, progress=progress)
+    if found is None:
+        return comparison
+    return replace(
+        comparison,
+        results=opened(comparison.results, given.out) if commands.first() else comparison.results,
+        failures=(*found.failures, *comparison.failures),
+        trials=found.trials,
+    )
+
+
+def _tables(comparison: Comparison, given: Any) -> dict[str, Table]:
+    """What was asked for, and what the choice was made of, by what their files are called after the name."""
+    from finetune.report.layers import layers
+    from finetune.report.trials import trials
+
+    more = {"-trials": trials, "-layers": layers} if comparison.trials else {}
+    found = {"": commands.layout(given)} | more
+    tables = {ending: comparison.table(layout) for ending, layout in found.items()}
+    return {ending: table for ending, table in tables.items() if table.rows or not ending}
+
+
+def save(tables: Mapping[str, Table], comparison: Comparison, folder: Path, name: str) -> None:
+    """The tables in every format that is kept, and the records behind them."""
     from finetune.report import records
 
-    table.save(folder, name)
-    records.write(comparison.results, folder, name)
+    for ending, table in tables.items():
+        table.save(folder, f"{name}{ending}")
+    records.write((*comparison.results, *comparison.trials), folder, name)

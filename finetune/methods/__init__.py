@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -62,6 +63,8 @@ class Trainee:
     feature_seconds: float = 0.0  # what the features cost that the examples are, now or when they were first taken
     feature_memory: int = 0  # bytes, likewise
     solve: Callable[[Silent], int] | None = None  # a way to the weights without the loop; returns passes over `train`
+    choice: Mapping[str, Any] | None = None  # what the method chose on the validation rows, and from what: for JSON
+    choice_seconds: float = 0.0
 
     @property
     def trained(self) -> int:
@@ -99,6 +102,29 @@ class Method(Part, ABC):
         model, _ = start.build(replace(start.weights, folder=folder / "model"))
         return cast(model, start.device, start.dtype).eval()
 
+    def candidates(self, count: int) -> Sequence[Method]:
+        """What to try, where `count` trainings may be spent on choosing: its own learning rates, half a decade apart.
+
+        They lie around the rate that is the class' default, which is of the method alone; the recipe's, which somebody
+        chose for one checkpoint, is not asked.
+        """
+        steps = [(number - (count - 1) / 2) / 2 for number in range(count)]
+        rates = [float(f"{type(self).optim.learning_rate * 10**step:.2g}") for step in steps]
+        return [self._with_rate(rate) for rate in rates]
+
+    def _with_rate(self, rate: float) -> Method:
+        optim = replace(self.optim, learning_rate=rate)
+        return replace(self, optim=optim)  # pyright: ignore[reportArgumentType]  (every subclass is a dataclass)
+
+    def settled(self, choice: Mapping[str, Any]) -> Method:
+        """With what a trial of it chose within itself."""
+        return self
+
+    @property
+    def merge(self) -> Callable[[nn.Module], nn.Module] | None:
+        """Puts what stands beside the weights of a restored module into them, in place; None: nothing stands there."""
+        return None
+
     def trainee(self, material: Material) -> Trainee:
         model, head = material.build(material.weights)
         count = sum(parameter.numel() for parameter in model.parameters())
@@ -128,11 +154,18 @@ class Solved(Method):
     def budget(self, budget: Budget) -> Budget:
         return Budget()  # whatever the recipe says: nothing goes through the loop
 
+    def candidates(self, count: int) -> Sequence[Method]:
+        return [self]
+
     def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
         path = folder / HEAD
         path.parent.mkdir(exist_ok=True)
-        save_file(module.state_dict(), path)
+        save_file(module.state_dict(), path, self.metadata(module))
         return path.parent
+
+    def metadata(self, module: nn.Module) -> dict[str, str]:
+        """What must be known of the head beside its tensors."""
+        return {}
 
     @abstractmethod
     def restore(self, start: Pretrained, folder: Path) -> nn.Module: ...
@@ -141,6 +174,12 @@ class Solved(Method):
     def saved(folder: Path) -> dict[str, Tensor]:
         """The head's tensors."""
         return load_file(folder / HEAD)
+
+    @staticmethod
+    def told(folder: Path) -> dict[str, str]:
+        """What `metadata` said of them."""
+        with safe_open(folder / HEAD, "pt") as file:
+            return file.metadata() or {}
 
 
 def _reached(model: PreTrainedModel, train: Examples) -> dict[nn.Parameter, Tensor]:

@@ -6,22 +6,22 @@ N examples of a batch, E width, C classes.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from finetune.anatomy import backbone
-from finetune.encode import Features
 from finetune.errors import InputError
-from finetune.features import check_pooling, pool
-from finetune.methods import Material, Pretrained, Solved, Trainee
+from finetune.features import LAST, POOLINGS, check_pooling, layers, pool
+from finetune.head import Head
+from finetune.methods import Material, Method, Pretrained, Solved, Trainee
 from finetune.precision import cast
-from finetune.progress import Silent
-from finetune.solve import logistic
+from finetune.sweep import PENALTIES, sweep
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -32,78 +32,93 @@ if TYPE_CHECKING:
 class Frozen(Solved):
     """Every example goes through the backbone once; the head is solved for: a penalised logistic regression.
 
-    Which vector stands for an example matters more than most of what is tuned: `pooling` is the first token's (cls),
-    the mean over all tokens, or the last token's.
+    Which vector stands for an example matters more than most of what is tuned: `layer` counts from what the embeddings
+    say (0) or from the end (-1), `pooling` is the first token's (cls), the mean over all tokens, or the last token's.
+    Each of the three may be None: then it is whichever is best on the validation rows.
     """
 
-    pooling: str = "mean"
-    penalty: float = 5e-3  # half of it times the sum of the head's squared weights is added to the mean loss
+    layer: int | None = LAST
+    pooling: str | None = "mean"
+    penalty: float | None = 5e-3  # half of it times the sum of the head's squared weights is added to the mean loss
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_pooling(self.pooling)
-        if not 0 <= self.penalty < math.inf:
+        if self.pooling is not None:
+            check_pooling(self.pooling)
+        if self.penalty is not None and not 0 <= self.penalty < math.inf:
             raise InputError(f"method.penalty must be at least 0 and finite, got {self.penalty}")
 
+    def candidates(self, count: int) -> Sequence[Method]:
+        """One, which is all: to solve for every head at once takes less than a single training."""
+        return [replace(self, layer=None, pooling=None, penalty=None)]
+
+    def settled(self, choice: Mapping[str, Any]) -> Frozen:
+        return replace(self, **{name: choice[name] for name in ("layer", "pooling", "penalty")})
+
     def trainee(self, material: Material) -> Trainee:
+        if None in (self.layer, self.pooling, self.penalty):
+            return self._chosen(material)
+        layer, pooling, penalty = self.layer, self.pooling, self.penalty
+        assert layer is not None
+        assert pooling is not None
+        assert penalty is not None
         features, facts = material.extraction(
-            lambda: material.build(material.weights)[0], material.examples, self.pooling
+            lambda: material.build(material.weights)[0], material.examples, pooling, layer
         )
         train = features["train"]
         # the head is small: it is in float32, whatever the device is fast in
-        head = Head(train.features_NE, len(material.labels)).to(material.device)
+        head = Head(train.features_NE, len(material.labels), layer, pooling).to(material.device)
         return Trainee(
             module=head,
             examples=features,
             parameters=facts.parameters + sum(parameter.numel() for parameter in head.parameters()),
             feature_seconds=facts.seconds,
             feature_memory=facts.peak_memory_bytes,
-            solve=partial(head.solve, train, self.penalty),
+            solve=partial(head.solve, train, penalty),
         )
 
+    def _chosen(self, material: Material) -> Trainee:
+        """The same with every field that was left open settled on the validation rows."""
+        stored, _ = material.extraction.every(
+            lambda: material.build(material.weights)[0],
+            {part: material.examples[part] for part in ("train", "validation")},
+            among=POOLINGS if self.pooling is None else (self.pooling,),
+            last=self.layer == LAST,
+        )
+        started = time.perf_counter()
+        found = sweep(
+            stored,
+            material.examples,
+            len(material.labels),
+            self.layer,
+            PENALTIES if self.penalty is None else (self.penalty,),
+            material.extraction.progress,
+        )
+        seconds = time.perf_counter() - started
+        settled = self.settled(asdict(found.best))
+        return replace(settled.trainee(material), choice=found.to_json(), choice_seconds=seconds)
+
+    def metadata(self, module: nn.Module) -> dict[str, str]:
+        assert isinstance(module, Head)
+        return {"layer": str(module.layer), "pooling": module.pooling}
+
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
-        stored = self.saved(folder)
-        head = Head(stored["centre_E"][None], len(start.labels))
+        # a head from before there was a choice does not say where it reads
+        stored, told = self.saved(folder), {"layer": self.layer, "pooling": self.pooling} | self.told(folder)
+        head = Head(stored["centre_E"][None], len(start.labels), int(told["layer"]), told["pooling"])
         head.load_state_dict(stored)
         model, own = start.build(start.weights)
         body = cast(backbone(self.prepare(model, own)), start.device, start.dtype)
-        return Probe(body, head.to(start.device), self.pooling).eval()
-
-
-class Head(nn.Module):
-    """A linear classifier of features brought to mean 0 and deviation 1, as the training rows have them."""
-
-    centre_E: Tensor
-    scale_E: Tensor
-
-    def __init__(self, features_NE: Tensor, classes: int) -> None:
-        super().__init__()
-        deviation_E = features_NE.std(dim=0, correction=0)
-        self.register_buffer("centre_E", features_NE.mean(dim=0))
-        # a feature that never varies says nothing: left alone, not blown up by a division by nothing
-        self.register_buffer("scale_E", torch.where(deviation_E > 1e-6, deviation_E, 1.0))
-        self.linear = nn.Linear(features_NE.shape[1], classes)
-
-    def solve(self, train: Features, penalty: float, progress: Silent) -> int:
-        """Fit it to features and their labels; returns the passes over them."""
-        targets_N = torch.from_numpy(train.targets)
-        return logistic(self.linear, train.features_NE, targets_N, penalty, progress, self.brought)
-
-    def brought(self, features_NE: Tensor) -> Tensor:
-        return (features_NE.to(self.centre_E) - self.centre_E) / self.scale_E
-
-    def forward(self, features: Tensor) -> SequenceClassifierOutput:
-        from transformers.modeling_outputs import SequenceClassifierOutput
-
-        return SequenceClassifierOutput(logits=self.linear(self.brought(features)))
+        return Probe(body, head.to(start.device)).eval()
 
 
 class Probe(nn.Module):
     """Backbone, pooling and head as one predictor, for inputs whose features nobody has taken yet."""
 
-    def __init__(self, body: PreTrainedModel, head: Head, pooling: str) -> None:
+    def __init__(self, body: PreTrainedModel, head: Head) -> None:
         super().__init__()
-        self.body, self.head, self.pooling = body, head, pooling
+        self.body, self.head = body, head
 
     def forward(self, **inputs: Tensor) -> SequenceClassifierOutput:
-        return self.head(pool(self.body, inputs)[self.pooling])
+        hidden_NTE = layers(self.body, inputs, every=self.head.layer != LAST)[self.head.layer]
+        return self.head(pool(hidden_NTE, inputs)[self.head.pooling])

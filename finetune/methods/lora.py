@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,10 @@ class LoRA(Method):
         module.save_pretrained(folder / "adapter", save_embedding_layers=False)  # pyright: ignore[reportCallIssue]
         (folder / "adapter" / "README.md").unlink(missing_ok=True)  # a form that nobody filled in
         return folder / "adapter"
+
+    @property
+    def merge(self) -> Callable[[nn.Module], nn.Module]:
+        return lambda module: module.merge_and_unload()  # pyright: ignore[reportCallIssue]
 
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
         from peft import PeftModel

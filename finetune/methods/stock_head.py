@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from finetune import evaluate, stats
+from finetune.head import Head
 from finetune.methods import Material, Trainee
 from finetune.methods.frozen import Frozen
 from finetune.stats import Estimate
@@ -29,11 +30,15 @@ class StockHead(Frozen):
 
     def trainee(self, material: Material) -> Trainee:
         stock = super().trainee(material.stock())
+        assert isinstance(stock.module, Head)
         examples = {part: each for part, each in material.examples.items() if part != "train"}
-        swapped, facts = material.extraction(lambda: material.build(material.weights)[0], examples, self.pooling)
+        swapped, facts = material.extraction(
+            lambda: material.build(material.weights)[0], examples, stock.module.pooling, stock.module.layer
+        )
+        before = {STOCK: stock.examples["test"]} if "test" in stock.examples else {}
         return replace(
             stock,
-            examples={**swapped, "train": stock.examples["train"], STOCK: stock.examples["test"]},
+            examples={**swapped, "train": stock.examples["train"], **before},
             feature_seconds=stock.feature_seconds + facts.seconds,
             feature_memory=max(stock.feature_memory, facts.peak_memory_bytes),
         )

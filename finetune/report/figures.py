@@ -1,4 +1,4 @@
-"""Pictures of attention and of positions: arrays and labels in, a matplotlib figure out, saved as PNG or SVG.
+"""Pictures: arrays and labels in, a matplotlib figure out, saved as PNG or SVG; above all of attention and positions.
 
 T tokens, R and C rows and columns of an image's patches, N positions, K distances.
 """
@@ -92,6 +92,11 @@ def positions(similar: Panels, falls: Panels, *, unit: str, tiled: bool, title: 
     heat = Group(ground=ground, side=ground.side, cells=cells, bars=[Bar(scale=scale, says="cosine similarity")])
     curves = Curves(lines=falls, along=f"distance in {unit}", up="mean cosine similarity", side=ground.side)
     return _drawn([heat, curves], title, below)
+
+
+def beside(parts: Sequence[Part], *, title: str, below: str) -> Figure:
+    """Parts of any kind, from left to right."""
+    return _drawn(parts, title, below)
 
 
 def mosaic(similar_NN: np.ndarray, rows: int, columns: int, most: int = 8) -> np.ndarray:

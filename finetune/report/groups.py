@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but the seed, and what tells such groups apart: from their records alone."""
+"""Runs that differ in nothing but chance, and what tells such groups apart: from their records alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from finetune.result import Result
 from finetune.verdict import System, rows_of, unfit
 
 CONTROLS = {"method": ("Majority", "Surface"), "data": ("Shuffled",), "checkpoint": ("Untrained",)}  # kinds of parts
+AGAIN = "+again"  # what the name of a recipe ends in that was made a second time, to see whether it comes out alike
 STOCK = ("stock", "finetune_stock", "eager", "sdpa")  # names of a checkpoint's own attention
 
 
@@ -30,7 +31,7 @@ class Group:
     name: str  # of the recipe
     method: str
     attention: str
-    settings: Mapping[str, Any]  # every field of the recipe but the seed, by its path
+    settings: Mapping[str, Any]  # every field of the recipe but the seed and the draw of training rows, by its path
     results: tuple[Result, ...]
     failed: int
 
@@ -47,6 +48,11 @@ class Group:
     def label(self) -> str:
         """For people."""
         return " ".join(self.names if self.attention != "stock" else self.names[:2])
+
+
+def finals(results: Iterable[Result]) -> list[Result]:
+    """Those that are no trials."""
+    return [result for result in results if not result.trial]
 
 
 def groups(results: Iterable[Result], failed: Iterable[Failed] = ()) -> list[Group]:
@@ -109,6 +115,7 @@ def _group(runs: Sequence[Result | Failed]) -> Group:
 def _settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
     settings = {"attention": None} | dict(_paths(recipe))  # records from before there was a choice do not say it
     settings.pop("seed", None)
+    settings.pop("split.draw", None)
     return settings
 
 

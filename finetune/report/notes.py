@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from finetune.report.groups import Group, comparable, systems
+from finetune.report.groups import AGAIN, Group, comparable, systems
 from finetune.result import Result
 from finetune.verdict import System, judge
 
@@ -12,8 +12,12 @@ FEW = 30  # updates of a backbone
 FEW_ROWS = 4  # of a table, on the same test rows: six pairs
 
 
-def notes(groups: Sequence[Group]) -> tuple[str, ...]:
-    """A line for each thing to know, said once, however many rows it is true of."""
+def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
+    """A line for each thing to know, said once, however many rows it is true of.
+
+    Args:
+        judged: also which of few rows is better.
+    """
     results = [result for group in groups for result in group.results]
     lines = [
         *_repeated(results),
@@ -21,8 +25,9 @@ def notes(groups: Sequence[Group]) -> tuple[str, ...]:
         *_short(groups),
         *_lost(groups),
         *_single(groups),
-        *_verdicts(groups),
+        *(_verdicts(groups) if judged else ()),
         *_controls(groups),
+        *_alike(groups),
     ]
     return tuple(dict.fromkeys(lines))
 
@@ -106,6 +111,23 @@ def _controls(groups: Sequence[Group]) -> Iterator[str]:
         for control in controls:
             if of[control.name].settings["data"] == "Shuffled" and floor is not None and _beats(control, floor):
                 yield f"{control.name} is better than the majority's label: something gives its test rows away"
+
+
+def _alike(groups: Sequence[Group]) -> Iterator[str]:
+    """Whether what was made twice came out alike, and how far apart another seed is: the floor of all differences."""
+    for group in (each for each in groups if each.name.endswith(AGAIN) and each.results):
+        again = group.results[0]
+        kin = [each for each in groups if each.settings == {**group.settings, "name": group.name.removesuffix(AGAIN)}]
+        runs = [run for each in kin for run in each.results if run.items is not None]
+        first = next((run for run in runs if run.recipe["seed"] == again.recipe["seed"]), None)
+        if first is None or first.items is None or again.items is None:
+            continue
+        apart, n = int((first.items.unpacked() != again.items.unpacked()).sum()), again.items.n
+        exact = "identical" if first.validation_loss == again.validation_loss else "as right, not identical,"
+        what = f"{apart} of {n} test rows come out otherwise" if apart else f"{exact} on all {n} test rows"
+        scores = [run.scores[run.headline].value for run in runs]
+        far = f"; its seeds are up to {100 * (max(scores) - min(scores)):.2f} points apart" if len(runs) > 1 else ""
+        yield f"{kin[0].label} made twice with seed {again.recipe['seed']}: {what}{far}"
 
 
 def _beats(one: System, other: System) -> bool:

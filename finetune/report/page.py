@@ -1,10 +1,11 @@
-"""A figure laid out by the inch: panels in rows and columns, their colour bars, and curves.
+"""A figure laid out by the inch: panels in rows and columns, their colour bars, curves, and scores with intervals.
 
 Lengths are inches from the upper left corner.
 """
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from finetune.report.grounds import GREY, Ground, Scale
 
 TITLED, EDGE, HEADER = 0.28, 0.25, 0.62  # above a panel with a title, around all, above all
 BAR, BAR_ROOM = 0.10, 0.68
-LINES = ("#31688e", "#d95f02")
+LINES = ("#31688e", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#a6761d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ class Curves(Part):
 
     def draw(self, page: Page, x: float, y: float) -> None:
         axes = page.axes(x + 0.55, y + TITLED, self.side + 0.35, self.side)
-        for colour, numbers in zip(LINES, self.lines.values(), strict=True):
+        for colour, numbers in zip(LINES, self.lines.values(), strict=False):
             axes.plot(range(1, len(numbers) + 1), numbers, color=colour, linewidth=1.4)
         axes.set_xscale("log")
         marks = [2**power for power in range(16) if 2**power <= max(map(len, self.lines.values()))]
@@ -121,9 +122,61 @@ class Curves(Part):
         axes.set_ylabel(self.up, fontsize=8, color=GREY)
         axes.axhline(0, color=GREY, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
-        for index, (colour, name) in enumerate(zip(LINES, self.lines, strict=True)):
+        for index, (colour, name) in enumerate(zip(LINES, self.lines, strict=False)):
             place = {"x": 0.99, "y": 0.97 - 0.06 * index, "ha": "right", "va": "top", "transform": axes.transAxes}
             axes.text(color=colour, **place, **written(name, "s", 8))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """Scores at some places, with their intervals."""
+
+    name: str
+    at: np.ndarray
+    values: np.ndarray
+    lows: np.ndarray
+    highs: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bands(Part):
+    """A line for each, in the band of its intervals, and its name at its end."""
+
+    lines: Sequence[Band]
+    along: str
+    up: str
+    title: str
+    side: float
+    logarithmic: bool = True
+
+    def size(self) -> tuple[float, float]:
+        return 1.3 * self.side + 1.5, self.side + TITLED + 0.45
+
+    def draw(self, page: Page, x: float, y: float) -> None:
+        axes = page.axes(x + 0.55, y + TITLED, 1.3 * self.side, self.side)
+        for colour, line in zip(itertools.cycle(LINES), self.lines, strict=False):
+            axes.plot(line.at, line.values, color=colour, linewidth=1.4, marker="o", markersize=3)
+            axes.fill_between(line.at, line.lows, line.highs, color=colour, alpha=0.15, linewidth=0)
+        if self.logarithmic:
+            axes.set_xscale("log")
+        places = sorted({float(each) for line in self.lines for each in line.at})
+        axes.set_xticks(places, [f"{each:g}" for each in places])
+        axes.minorticks_off()
+        axes.tick_params(labelsize=7, length=2)
+        axes.set_xlabel(self.along, fontsize=8, color=GREY)
+        axes.set_ylabel(self.up, fontsize=8, color=GREY)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(pad=4, **written(self.title, "label", 9))
+        for colour, line, height in zip(itertools.cycle(LINES), self.lines, self._apart(axes.get_ylim()), strict=False):
+            axes.text(line.at[-1], height, color=colour, va="center", **written(f"  {line.name}", "s", 8))
+
+    def _apart(self, limits: tuple[float, float]) -> list[float]:
+        """Where each name stands: at the end of its line, or as far off as not to cover another."""
+        least, heights = 0.06 * (limits[1] - limits[0]), [0.0] * len(self.lines)
+        lowest = -np.inf
+        for index in sorted(range(len(self.lines)), key=lambda each: float(self.lines[each].values[-1])):
+            heights[index] = lowest = max(float(self.lines[index].values[-1]), lowest + least)
+        return heights
 
 
 class Page:

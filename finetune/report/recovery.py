@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from finetune.errors import InputError
-from finetune.report.groups import Failed, Group, differences, groups
+from finetune.report.groups import Failed, Group, differences, finals, groups
 from finetune.report.notes import notes
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
@@ -27,7 +27,7 @@ def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     Raises:
         InputError: two groups of runs would share a cell.
     """
-    found = groups(results, failed)
+    found = groups(finals(results), failed)
     twice = [group for group, apart in zip(found, differences(found), strict=True) if apart]
     if twice:
         raise InputError(f"a table by attention has one cell for {twice[0].label}, which was run with several settings")

@@ -13,7 +13,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from finetune.outputs import write_text, writing
-from finetune.report.groups import Failed, Group, differences, groups
+from finetune.report.families import chosen, families, looked
+from finetune.report.groups import Failed, Group, differences, finals, groups
 from finetune.report.notes import notes
 from finetune.result import Result
 from finetune.stats import spread
@@ -94,11 +95,14 @@ def table(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     """A row for each group of runs that differ in nothing but the seed, in the order of their first run.
 
     Args:
+        results: trials are told below.
         failed: runs that came to no result; where nothing else of their group did, it is a row of dashes.
     """
-    found = groups(results, failed)
+    results = list(results)
+    found = groups(finals(results), failed)
     rows = tuple(_row(group, apart or MISSING) for group, apart in zip(found, differences(found), strict=True))
-    return without_idle(Table(HEADER, rows, notes(found)))
+    below = (*notes(found), *chosen(families(results)), *looked(results))
+    return without_idle(Table(HEADER, rows, below))
 
 
 def without_idle(table: Table) -> Table:

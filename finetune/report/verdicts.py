@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from finetune.choice import Limits, best, frontier
 from finetune.report.forecasts import duration
-from finetune.report.groups import comparable, groups, systems
+from finetune.report.groups import comparable, finals, groups, systems
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
 from finetune.verdict import MARGIN, System, Verdict, check_margin, judge, signed, unfit
@@ -35,7 +35,7 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits =
         InputError: the margin is not above 0.
     """
     check_margin(margin)
-    every = systems(groups(results))
+    every = systems(groups(finals(results)))
     together = comparable(every)
     found = [verdict for alike in together for verdict in judge(alike, margin)]
     notes = [verdict.sentence for verdict in found]

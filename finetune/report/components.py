@@ -1,0 +1,78 @@
+"""Where the uncertainty of each row comes from: test rows, seeds, the rows that were labelled, what was tuned.
+
+From result records alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from finetune.choice import validated
+from finetune.report.families import families
+from finetune.report.groups import Failed, Group, differences, finals, groups
+from finetune.report.tables import MISSING, Table, without_idle
+from finetune.result import Result
+from finetune.variance import components
+from finetune.verdict import System, by_draw, unfit
+
+HEADER = (
+    "recipe",
+    "method",
+    "attention",
+    "settings",
+    "score",
+    "value %",
+    "test rows ±",
+    "seeds ±",
+    "training rows ±",
+    "tuning ±",
+)
+
+
+def variances(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
+    """Standard deviations, in points, of the score of one run, as if only that were left to chance."""
+    results = list(results)
+    found = groups(finals(results), failed)
+    tuned = {
+        family.names[:3]: [100 * validated(each).value for each in family.trials if each.validation]
+        for family in families(results)
+    }
+    rows = [
+        (*group.names, apart or MISSING, *_row(group), _tuning(tuned.get(group.names, [])))
+        for group, apart in zip(found, differences(found), strict=True)
+    ]
+    told = (
+        "± is the standard deviation, in points, that the score of one run owes to it alone; in brackets how many",
+        *(["tuning: of the validation scores of all that was tried"] if any(tuned.values()) else []),
+    )
+    return without_idle(Table(HEADER, tuple(rows), told))
+
+
+def _row(group: Group) -> tuple[str, ...]:
+    system = System(name=group.label, runs=group.results)
+    sound = [run for run in group.results if run.scores]
+    if not sound:
+        return (MISSING,) * 5
+    value = f"{100 * np.mean([run.scores[run.headline].value for run in sound]):.2f}"
+    if unfit(system, fewest=1):
+        return (sound[0].headline, value, *[MISSING] * 3)
+    drawn = list(by_draw(system).values())
+    seeds = min(map(len, drawn))  # as many of each draw: the analysis is of a balanced design
+    scores_DSN = np.stack([_right(runs[:seeds]) for runs in drawn])
+    found, n = components(scores_DSN), scores_DSN.shape[2]
+    cells = ((found.items, n), (found.seeds, seeds), (found.draws, len(drawn)))
+    return (sound[0].headline, value, *(_cell(deviation, count) for deviation, count in cells))
+
+
+def _right(runs: Sequence[Result]) -> np.ndarray:
+    return np.stack([run.items.unpacked() for run in runs if run.items is not None]).astype(float)
+
+
+def _cell(deviation: float | None, count: int) -> str:
+    return MISSING if deviation is None else f"{100 * deviation:.2f} ({count})"
+
+
+def _tuning(scores: Sequence[float]) -> str:
+    return f"{np.std(scores, ddof=1):.2f} ({len(scores)})" if len(scores) > 1 else MISSING

@@ -1,0 +1,82 @@
+"""Scores over what was varied — learning rates, layers, labels — as a picture: a panel a recipe, a line a method.
+
+From result records alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from finetune import paired
+from finetune.choice import validated
+from finetune.errors import InputError
+from finetune.report import figures
+from finetune.report.families import families
+from finetune.report.groups import finals, groups
+from finetune.report.labels import curves
+from finetune.report.page import Band, Bands
+from finetune.result import Result
+from finetune.stats import Estimate
+from finetune.verdict import right
+
+
+def rates(results: Iterable[Result]) -> Figure:
+    """Validation scores by learning rate."""
+    panels: dict[str, list[Band]] = {}
+    for family in families(results):
+        found = {rate: validated(run) for rate, run in sorted(family.rates.items()) if run.validation}
+        if found:
+            panels.setdefault(family.names[0], []).append(_band(" ".join(family.names[1:2]), found))
+    return _drawn(
+        panels, "learning rate", "validation %", "Learning-rate response", "95 % intervals over validation rows"
+    )
+
+
+def layers(results: Iterable[Result]) -> Figure:
+    """Validation scores of the best ridge at each layer of a frozen backbone, a line a pooling."""
+    panels: dict[str, list[Band]] = {}
+    for run in (each for each in results if each.choice is not None):
+        label, n = groups([run])[0].label, run.rows["validation"]
+        of_pooling: dict[str, dict[float, Estimate]] = {}
+        for place in (run.choice or {})["places"]:
+            found = Estimate(place["ridge"], None, None, n)
+            of_pooling.setdefault(place["pooling"], {})[place["layer"]] = found
+        panels[label] = [_band(pooling, each) for pooling, each in of_pooling.items()]
+    said = "of a ridge on the features of each layer; 0 is what the embeddings say"
+    return _drawn(panels, "layer", "validation %", "Where a frozen backbone knows the answer", said, logarithmic=False)
+
+
+def budgets(results: Iterable[Result]) -> Figure:
+    """Test scores by the number of training rows."""
+    panels: dict[str, list[Band]] = {}
+    for curve in curves(groups(finals(results))):
+        found = {}
+        for cap in curve.budgets:
+            if (system := curve.system(cap)) is not None:
+                found[system.runs[0].rows["train"]] = Estimate(*paired.mean(right(system)), n=right(system).shape[1])
+        if found:
+            panels.setdefault(curve.names[0], []).append(_band(" ".join(curve.names[1:2]), dict(sorted(found.items()))))
+    said = "95 % intervals over test rows and seeds"
+    return _drawn(panels, "training rows", "test %", "How many labels each method needs", said)
+
+
+def _band(name: str, found: Mapping[float, Estimate]) -> Band:
+    low = [each.value if each.low is None else each.low for each in found.values()]
+    high = [each.value if each.high is None else each.high for each in found.values()]
+    values, lows, highs = (100 * np.array(each) for each in ([each.value for each in found.values()], low, high))
+    return Band(name=name, at=np.array(list(found), dtype=float), values=values, lows=lows, highs=highs)
+
+
+def _drawn(
+    panels: Mapping[str, Sequence[Band]], along: str, up: str, title: str, below: str, *, logarithmic: bool = True
+) -> Figure:
+    if not panels:
+        raise InputError(f"there is nothing to draw over {along}: no run was made for that")
+    parts = [
+        Bands(lines=lines, along=along, up=up, title=name, side=3.0, logarithmic=logarithmic)
+        for name, lines in panels.items()
+    ]
+    return figures.beside(parts, title=title, below=below)

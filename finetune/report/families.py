@@ -1,0 +1,77 @@
+"""The trials that methods were chosen by: which belong together, which did best, and what to know of the choice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from finetune.choice import winner
+from finetune.report.groups import differences, groups
+from finetune.result import Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The trials of one method with one attention."""
+
+    label: str
+    names: tuple[str, str, str, str]  # of the recipe, its method and attention, and other settings
+    trials: tuple[Result, ...]
+
+    @property
+    def best(self) -> Result | None:
+        return winner(self.trials)
+
+    @property
+    def rates(self) -> dict[float, Result]:
+        """The trials by their learning rate; none where it was something else that was tried."""
+        optims = [(trial.recipe["method"].get("optim"), trial) for trial in self.trials]
+        return {optim["learning_rate"]: trial for optim, trial in optims if optim is not None}
+
+    @property
+    def best_rate(self) -> float | None:
+        return next((rate for rate, trial in self.rates.items() if trial is self.best), None)
+
+
+def families(results: Iterable[Result]) -> list[Family]:
+    """The trials by what they are trials of, in the order they were made."""
+    alike: dict[str, list[Result]] = {}
+    for trial in (each for each in results if each.trial):
+        method = {name: value for name, value in trial.recipe["method"].items() if name != "optim"}
+        alike.setdefault(json.dumps({**trial.recipe, "method": method}, sort_keys=True), []).append(trial)
+    first = [groups(trials[:1])[0] for trials in alike.values()]
+    return [
+        Family(label=f"{group.label} {settings}".strip(), names=(*group.names, settings), trials=tuple(trials))
+        for group, settings, trials in zip(first, differences(first), alike.values(), strict=True)
+    ]
+
+
+def chosen(families: Iterable[Family]) -> Iterator[str]:
+    """A line for each choice: from how many, by how many rows, and whether the best may lie beyond what was tried."""
+    for family in families:
+        best = family.best
+        if best is None:
+            continue
+        by = f"by {best.rows['validation']} validation rows"
+        if best.choice is not None:
+            last = best.choice["layers"] - 1
+            where = f"layer {best.choice['layer']} of {last}, {best.choice['pooling']} pooling"
+            what = f"{where}, penalty {best.choice['penalty']:g}"
+            yield f"{family.label}: {what} chosen of {best.choice['probes']} heads {by}"
+        elif family.best_rate is not None:
+            rates = sorted(family.rates)
+            beyond = {rates[0]: "lower", rates[-1]: "higher"}.get(family.best_rate)
+            edge = f"; it is at the edge of what was tried, the best may be {beyond}" if beyond else ""
+            span = f"{len(rates)} from {rates[0]:g} to {rates[-1]:g}"
+            yield f"{family.label}: learning rate {family.best_rate:g} chosen of {span} {by}{edge}"
+
+
+def looked(results: Sequence[Result]) -> Iterator[str]:
+    """Whether the test rows of what was chosen were new to those who chose."""
+    for opened in {result.opened["time"]: result.opened for result in results if result.opened is not None}.values():
+        if opened["before"]:
+            times = f"{len(opened['before'])} other comparison{'s' * (len(opened['before']) > 1)}"
+            yield f"test set reused: {times} had looked at these test rows before, first on {opened['before'][0]}"
+        else:
+            yield f"test set opened once, on {opened['time']}, after every choice"

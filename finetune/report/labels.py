@@ -1,0 +1,136 @@
+"""How many labels each method needs: its score at every budget of training rows, and where one overtakes another.
+
+From result records alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from finetune import paired
+from finetune.crossover import crossover
+from finetune.report.groups import Failed, Group, finals, groups
+from finetune.report.notes import notes
+from finetune.report.tables import MISSING, Table, without_idle
+from finetune.result import Result
+from finetune.verdict import System, judge, right, rows_of, unfit
+
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One method with one attention, by the cap on the rows of each class."""
+
+    names: tuple[str, str, str]
+    budgets: dict[int | None, Group]
+
+    @property
+    def label(self) -> str:
+        return next(iter(self.budgets.values())).label
+
+    def system(self, cap: int | None) -> System | None:
+        """None where no verdict can be made of it."""
+        group = self.budgets.get(cap)
+        found = System(name=self.label, runs=group.results) if group is not None and group.results else None
+        return None if found is None or unfit(found) else found
+
+
+def labels(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
+    """A row for each method, a column for each number of labels of a class; below, from where on which is better."""
+    every = groups(finals(results), failed)
+    found = curves(every)
+    caps = sorted({cap for curve in found for cap in curve.budgets}, key=_order)
+    header = ("recipe", "method", "attention", "test rows", "seeds", "score", *(_said(cap) for cap in caps))
+    rows = tuple(_row(curve, caps) for curve in found)
+    told = [
+        "columns: labels of each class; ± is half of the 95 % interval over test rows and seeds",
+        *_rows_of_caps(found, caps),
+        *(line for one, other in itertools.combinations(found, 2) for line in _overtaken(one, other, caps)),
+    ]
+    return without_idle(Table(header, rows, (*told, *notes(every, judged=False))))
+
+
+def curves(every: Sequence[Group]) -> list[Curve]:
+    """The groups that are no controls, by what they have in common but the cap."""
+    names = dict.fromkeys(group.names for group in every if not group.control)
+    found = []
+    for each in names:
+        own = (group for group in every if group.names == each)
+        found.append(Curve(names=each, budgets={group.settings.get("split.per_class"): group for group in own}))
+    return found
+
+
+def _order(cap: int | None) -> float:
+    return math.inf if cap is None else cap
+
+
+def _said(cap: int | None) -> str:
+    return ALL if cap is None else str(cap)
+
+
+def _row(curve: Curve, caps: Sequence[int | None]) -> tuple[str, ...]:
+    runs = [run for group in curve.budgets.values() for run in group.results]
+    sizes = [dict.fromkeys(map(str, found)) for found in ([run.rows["test"] for run in runs], _seeds(curve))]
+    metric = next((run.headline for run in runs if run.headline), MISSING)
+    return (*curve.names, *(", ".join(each) for each in sizes), metric, *(_cell(curve, cap) for cap in caps))
+
+
+def _seeds(curve: Curve) -> list[int]:
+    return [len(group.results) for group in curve.budgets.values()]
+
+
+def _cell(curve: Curve, cap: int | None) -> str:
+    group, system = curve.budgets.get(cap), curve.system(cap)
+    if system is not None:
+        value, low, high = paired.mean(right(system))
+        return f"{100 * value:.1f} ±{50 * (high - low):.1f}"
+    sound = [run for run in group.results if run.scores] if group is not None else []
+    if group is None or not sound:
+        return MISSING if group is None or not group.results else group.results[0].status
+    return f"{100 * np.mean([run.scores[run.headline].value for run in sound]):.1f}"
+
+
+def _rows_of_caps(every: Sequence[Curve], caps: Sequence[int | None]) -> Iterator[str]:
+    """How many training rows a cap comes to: small classes have no more than they have."""
+    for name in dict.fromkeys(curve.names[0] for curve in every):
+        sizes = {}
+        for curve in (each for each in every if each.names[0] == name):
+            sizes |= {cap: group.results[0].rows["train"] for cap, group in curve.budgets.items() if group.results}
+        said = ", ".join(f"{_said(cap)} {sizes[cap]}" for cap in caps if cap in sizes)
+        yield f"{name}, training rows: {said}"
+
+
+def _overtaken(one: Curve, other: Curve, caps: Sequence[int | None]) -> Iterator[str]:
+    """Which of two methods leads at the fewest and at the most labels, and in between where that changes."""
+    if one.names[0::2] != other.names[0::2]:
+        return
+    pairs = {cap: (one.system(cap), other.system(cap)) for cap in caps}
+    both = {cap: (a, b) for cap, (a, b) in pairs.items() if a and b and rows_of(a) == rows_of(b)}
+    if len(both) < 2:
+        return
+    rows = [a.runs[0].rows["train"] for a, _ in both.values()]
+    ours, theirs = ([right(pair[side]) for pair in both.values()] for side in (0, 1))
+    if ours[-1].mean() < theirs[-1].mean():
+        one, other, ours, theirs = other, one, theirs, ours
+    found = crossover(rows, ours, theirs)
+    kinds = [judge(pair)[0] for pair in both.values()]
+    sure = [_said(cap) for cap, each in zip(both, kinds, strict=True) if each.kind == "better"]
+    where = f"better one way or the other at {', '.join(sure)} labels a class" if sure else "nowhere shown to be better"
+    yield f"{one.label} and {other.label}: {_from(one.label, found.value, found.low, found.high)}; {where}"
+
+
+def _from(leader: str, value: float, low: float, high: float) -> str:
+    if value == high == 0:
+        return f"{leader} leads throughout"
+    at, start, end = map(_rows, (value, low, high))
+    return f"{leader} leads from {at} training rows on (95 % interval {start} to {end})"
+
+
+def _rows(count: float) -> str:
+    return "the fewest" if count == 0 else "beyond the most" if math.isinf(count) else f"{count:.0f}"

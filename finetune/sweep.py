@@ -1,0 +1,140 @@
+"""The best of a frozen backbone: every layer, pooling and penalty, solved from features that were taken once.
+
+N examples, E width, C classes, P penalties, L layers: what the embeddings say, then each block.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from finetune.encode import Examples, Features
+from finetune.head import Head
+from finetune.progress import Silent
+from finetune.solve import PORTION, nearest, ridge
+
+RIDGES = tuple(10 ** (power / 2) for power in range(-6, 6))  # penalties of the screening
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # of the logistic regression
+NEIGHBOURS = 10
+FINALISTS = 4  # places whose features go on to the logistic regression
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where in a backbone features were read, and how good they are there: on the validation rows."""
+
+    layer: int
+    pooling: str
+    error: float  # mean squared, of the best ridge
+    ridge: float  # share that the best ridge has right
+    nearest: float  # and the neighbours
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A head of the kind that is kept."""
+
+    layer: int
+    pooling: str
+    penalty: float
+    loss: float  # mean cross-entropy on the validation rows
+    right: float  # share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """All that was tried."""
+
+    layers: int
+    places: tuple[Place, ...]
+    tried: tuple[Tried, ...]
+
+    @property
+    def best(self) -> Tried:
+        """By validation loss, which tells more of few rows than how many are right."""
+        return min(self.tried, key=lambda each: each.loss)
+
+    @property
+    def probes(self) -> int:
+        return len(self.places) * (len(RIDGES) + 1) + len(self.tried)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a record keeps of it: what was chosen, and from what."""
+        return asdict(self.best) | {"probes": self.probes} | asdict(self)
+
+
+def sweep(
+    stored: Mapping[str, Mapping[str, Tensor]],
+    examples: Mapping[str, Examples],
+    classes: int,
+    layer: int | None,
+    penalties: Sequence[float],
+    progress: Silent,
+) -> Sweep:
+    """Solve for a head at every place, and for the kind that is kept at the best of them.
+
+    Args:
+        stored: of `train` and `validation`, (L, N, E) for each pooling to try.
+        layer: the only one to try; None: all.
+    """
+    count = len(next(iter(stored["train"].values())))
+    tries = list(itertools.product(range(count) if layer is None else [layer], stored["train"]))
+    progress.start("layers", len(tries) + FINALISTS, "place")
+    places = []
+    for number, pooling in tries:
+        train, validation = _features(stored, examples, number, pooling)
+        places.append(_place(number, pooling, train, validation, classes))
+        progress.advance(1)
+    tried = []
+    for place in sorted(places, key=lambda each: each.error)[:FINALISTS]:
+        train, validation = _features(stored, examples, place.layer, place.pooling)
+        tried += [_try(place, each, train, validation, classes) for each in penalties]
+        progress.advance(1)
+    progress.end()
+    return Sweep(layers=count, places=tuple(places), tried=tuple(tried))
+
+
+def _features(
+    stored: Mapping[str, Mapping[str, Tensor]], examples: Mapping[str, Examples], layer: int, pooling: str
+) -> tuple[Features, Features]:
+    train, validation = (Features(examples[part], stored[part][pooling][layer]) for part in ("train", "validation"))
+    return train, validation
+
+
+def _place(layer: int, pooling: str, train: Features, validation: Features, classes: int) -> Place:
+    head = Head(train.features_NE, classes)
+    known_N, wanted_N = torch.from_numpy(train.targets), torch.from_numpy(validation.targets)
+    asked_NE = head.brought(validation.features_NE)
+    weights_PCE, bias_C = ridge(train.features_NE, known_N, classes, RIDGES, head.brought)
+    outputs_PNC = torch.einsum("ne,pce->pnc", asked_NE, weights_PCE) + bias_C
+    error_P = (outputs_PNC - F.one_hot(wanted_N, classes)).square().mean((1, 2))
+    right_P = (outputs_PNC.argmax(-1) == wanted_N).float().mean(1)
+    votes_NC = nearest(head.brought(train.features_NE[:PORTION]), known_N[:PORTION], classes, asked_NE, NEIGHBOURS)
+    return Place(
+        layer=layer,
+        pooling=pooling,
+        error=float(error_P.min()),
+        ridge=float(right_P[error_P.argmin()]),
+        nearest=float((votes_NC.argmax(-1) == wanted_N).float().mean()),
+    )
+
+
+@torch.no_grad()
+def _try(place: Place, penalty: float, train: Features, validation: Features, classes: int) -> Tried:
+    head, wanted_N = Head(train.features_NE, classes), torch.from_numpy(validation.targets)
+    with torch.enable_grad():
+        head.solve(train, penalty, Silent())
+    logits_NC = head(validation.features_NE).logits
+    return Tried(
+        layer=place.layer,
+        pooling=place.pooling,
+        penalty=penalty,
+        loss=float(F.cross_entropy(logits_NC, wanted_N)),
+        right=float((logits_NC.argmax(-1) == wanted_N).float().mean()),
+    )

@@ -1,0 +1,111 @@
+"""Equal chances: each method tries as many settings of its own, validation rows choose, test rows are seen once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from finetune.choice import winner
+from finetune.errors import InputError
+from finetune.grid import Failure, attempt
+from finetune.hashing import content_key
+from finetune.outputs import read_lines, writing
+from finetune.progress import Silent
+from finetune.recipe import Recipe
+from finetune.result import Result
+from finetune.session import Shelf
+
+OPENINGS = "test_sets.jsonl"  # in the folder of all runs: which comparison looked at which test rows, and when
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Recipes as their trials left them, and the trials."""
+
+    recipes: tuple[Recipe, ...]
+    trials: tuple[Result, ...]
+    failures: tuple[Failure, ...]  # recipes none of whose trials came to a score
+
+
+def trials(recipe: Recipe, count: int) -> list[Recipe]:
+    """The recipe with each of its method's candidates and a closed test set; none where there is nothing to choose."""
+    candidates = list(recipe.method.candidates(count))
+    if candidates == [recipe.method]:
+        return []
+    closed = replace(recipe.split, test_rows=0)
+    return [replace(recipe, method=each, split=closed) for each in candidates]
+
+
+def tune(
+    recipes: Sequence[Recipe], count: int, *, out: str | Path = "outputs", progress: Silent | None = None
+) -> Tuning:
+    """Each recipe with the candidate of its method that did best on the validation rows.
+
+    Raises:
+        InputError: fewer than two trials.
+    """
+    if count < 2:
+        raise InputError(f"trials must be at least 2, got {count}: of one there is nothing to choose")
+    progress, shelf = progress or Silent(), Shelf()
+    asked = {recipe: trials(recipe, count) for recipe in recipes}
+    number, total = 0, sum(map(len, asked.values()))
+    chosen, results, failures = list[Recipe](), list[Result](), list[Failure]()
+    for recipe, tries in asked.items():
+        found = []
+        for place, each in enumerate(tries, 1):
+            number += 1
+            progress.run(number, total, f"{recipe.label}, trial {place} of {len(tries)}")
+            found.append(attempt(each, out, progress, shelf))
+        done = [each for each in found if isinstance(each, Result)]
+        best = winner(done)
+        results += done
+        if not tries:
+            chosen.append(recipe)
+        elif best is None:
+            failures.append(Failure(recipe, _why(found)))
+        else:
+            method = tries[found.index(best)].method
+            chosen.append(replace(recipe, method=method.settled(best.choice or {})))
+    return Tuning(tuple(chosen), tuple(results), tuple(failures))
+
+
+def _why(found: Iterable[Result | Failure]) -> str:
+    reasons = [each.reason if isinstance(each, Failure) else f"trial {each.status}" for each in found]
+    return "; ".join(dict.fromkeys(reasons))
+
+
+def opened(results: Sequence[Result], out: str | Path) -> tuple[Result, ...]:
+    """The results of what was chosen, with when their test rows were looked at, and when by other comparisons before.
+
+    A comparison is the recipes it compares, whatever their seeds; made again it looks at nothing new.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    key, path = _comparison(results), Path(out) / OPENINGS
+    known = read_lines(path) if path.is_file() else []
+    times: dict[str, Mapping[str, Any]] = {}
+    for rows in dict.fromkeys(each.items.ids for each in results if each.items is not None):
+        of_rows = [each for each in known if each["rows"] == rows]
+        place = next((place for place, each in enumerate(of_rows) if each["comparison"] == key), None)
+        if place is None:
+            place, time = len(of_rows), datetime.now().astimezone().isoformat(timespec="seconds")
+            of_rows.append({"rows": rows, "comparison": key, "time": time})
+            _append(path, of_rows[-1])
+        before = [each["time"] for each in of_rows[:place]]
+        times[rows] = {"time": of_rows[place]["time"], "comparison": key, "before": before}
+    return tuple(replace(each, opened=times.get(each.items.ids) if each.items else None) for each in results)
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> None:
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _comparison(results: Iterable[Result]) -> str:
+    without = [{name: value for name, value in each.recipe.items() if name != "seed"} for each in results]
+    return content_key(*sorted({json.dumps(each, sort_keys=True) for each in without}))

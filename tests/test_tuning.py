@@ -1,0 +1,299 @@
+"""Equal chances: what is tried, what is chosen by, and that the test rows are looked at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from finetune import AdamW, Frozen, Full, InputError, LoRA, Recipe, Result, grid, run
+from finetune.choice import winner
+from finetune.cli import main
+from finetune.methods.majority import Majority
+from finetune.report.labels import labels
+from finetune.report.layers import layers
+from finetune.report.tables import table
+from finetune.report.trials import trials
+from finetune.session import Session, session
+from finetune.stats import Estimate
+from finetune.tuning import OPENINGS, opened, tune
+from finetune.tuning import trials as tries
+from tests.told import Told
+
+
+def with_method(toy: Callable[[str], Recipe], method: Frozen | Full | LoRA | Majority) -> Recipe:
+    return replace(toy("bert"), method=method)
+
+
+def test_every_method_tries_as_many_rates_around_its_own_default_whatever_the_recipe_says(
+    toy: Callable[[str], Recipe],
+) -> None:
+    rates = {
+        kind: [
+            each.method.optim.learning_rate for each in tries(with_method(toy, kind(optim=AdamW(learning_rate=0.5))), 5)
+        ]
+        for kind in (Full, LoRA)
+    }
+    assert rates[Full] == [5e-6, 1.6e-5, 5e-5, 1.6e-4, 5e-4]
+    assert rates[LoRA] == [5e-5, 1.6e-4, 5e-4, 1.6e-3, 5e-3]  # ten times as large; three are shared
+
+
+def test_a_trial_keeps_everything_of_the_recipe_but_its_rate_and_the_test_set(toy: Callable[[str], Recipe]) -> None:
+    recipe = with_method(toy, LoRA(rank=3))
+    (first, _) = tries(recipe, 2)
+    optim = replace(recipe.method.optim, learning_rate=first.method.optim.learning_rate)
+    assert first.split.closed
+    assert replace(first, split=recipe.split, method=replace(first.method, optim=optim)) == replace(
+        recipe, method=replace(recipe.method, optim=optim)
+    )
+
+
+def test_where_there_is_nothing_to_choose_nothing_is_tried(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = with_method(toy, Majority())
+    found = tune([recipe], 5, out=tmp_path)
+    assert (found.recipes, found.trials) == ((recipe,), ())
+
+
+def test_one_trial_is_no_choice(toy: Callable[[str], Recipe]) -> None:
+    with pytest.raises(InputError, match="trials must be at least 2, got 1: of one there is nothing to choose"):
+        tune([toy("bert")], 1)
+
+
+def test_a_trial_reads_no_test_row_and_saves_no_model(
+    toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr("finetune.session.Session._rows", _noting(read))
+    result = run(replace(with_method(toy, Full()), split=replace(toy("bert").split, test_rows=0)), out=tmp_path)
+    assert set(read) == {"train", "validation"}
+    assert result.trial
+    assert (result.scores, result.items, result.saved, result.rows["test"]) == ({}, None, "", 0)
+    assert result.validation["accuracy"].n == result.rows["validation"] == 6
+    assert result.validation_loss is not None
+    assert result.folder is not None
+    assert sorted(path.name for path in result.folder.iterdir()) == ["curve.jsonl", "recipe.json", "result.json"]
+
+
+def _noting(read: list[str]) -> Callable[..., object]:
+    rows = Session._rows
+
+    def noted(self: Session, part: str) -> object:
+        read.append(part)
+        return rows(self, part)
+
+    return noted
+
+
+def test_trials_and_what_is_chosen_by_them_share_what_they_read(toy: Callable[[str], Recipe]) -> None:
+    recipe = toy("bert")
+    closed = session(replace(recipe, split=replace(recipe.split, test_rows=0))).examples()
+    assert [session(recipe).examples()[part].key for part in closed] == [each.key for each in closed.values()]
+    fewer = session(replace(recipe, split=replace(recipe.split, per_class=4))).examples()
+    assert fewer["test"].key == session(recipe).examples()["test"].key
+
+
+@pytest.fixture
+def trial(toy: Callable[[str], Recipe], tmp_path: Path) -> Result:
+    recipe = with_method(toy, Full())
+    return run(replace(recipe, split=replace(recipe.split, test_rows=0)), out=tmp_path)
+
+
+def scored(trial: Result, value: float, loss: float = 1.0, rate: float = 5e-5, method: str = "Full") -> Result:
+    recipe = {**trial.recipe, "method": {"type": method, "optim": {"type": "AdamW", "learning_rate": rate}}}
+    validation = {"accuracy": Estimate(value, value - 0.1, value + 0.1, 50)}
+    return replace(trial, recipe=recipe, method=method.lower(), validation=validation, validation_loss=loss)
+
+
+def test_the_validation_score_chooses_and_the_loss_where_that_is_equal(trial: Result) -> None:
+    found = [scored(trial, 0.8, 0.1), scored(trial, 0.9, 0.7), scored(trial, 0.9, 0.6)]
+    assert winner(found) is found[2]
+    assert winner([replace(each, validation={}) for each in found]) is None
+
+
+def test_the_best_trials_setting_is_what_is_compared(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipes = [with_method(toy, Full()), with_method(toy, Frozen())]
+    told = Told()
+    found = tune(recipes, 3, out=tmp_path, progress=told)
+    full, frozen = found.recipes
+    best = winner([each for each in found.trials if each.method == "full"])
+    assert best is not None
+    assert full.method.optim.learning_rate == best.recipe["method"]["optim"]["learning_rate"]
+    assert full.split == recipes[0].split
+    swept = next(each for each in found.trials if each.method == "frozen")
+    assert swept.choice is not None
+    assert (frozen.method.layer, frozen.method.pooling) == (swept.choice["layer"], swept.choice["pooling"])
+    assert len(found.trials) == 4
+
+
+def test_a_method_none_of_whose_trials_came_to_a_score_is_told_with_the_reason(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    found = tune([with_method(toy, Diverging())], 2, out=tmp_path)
+    assert found.recipes == ()
+    assert [each.reason for each in found.failures] == ["trial diverged"]
+
+
+class Diverging(Full):
+    """Whatever the rate."""
+
+    optim = AdamW(learning_rate=1e30)
+
+
+def test_a_second_comparison_on_the_same_test_rows_is_told_and_the_same_one_again_is_not(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    one, other = (run(with_method(toy, Frozen(penalty=each)), out=tmp_path) for each in (1e-2, 1e-1))
+    (first,) = opened([one], tmp_path)
+    (again,) = opened([one], tmp_path)
+    assert first.opened == again.opened
+    assert first.opened is not None
+    assert first.opened["before"] == []
+    (second,) = opened([other], tmp_path)
+    assert second.opened is not None
+    assert second.opened["before"] == [first.opened["time"]]
+    assert len((tmp_path / OPENINGS).read_text().splitlines()) == 2
+    assert any("test set opened once, on 20" in note for note in table([first]).notes)
+    assert any("test set reused: 1 other comparison had looked" in note for note in table([second]).notes)
+    assert opened([one], tmp_path)[0].opened["before"] == []  # what came later takes nothing away
+
+
+def test_a_table_by_trial_has_a_column_for_each_rate_and_says_what_is_chosen_and_at_the_edge(trial: Result) -> None:
+    full = [scored(trial, value, rate=rate) for value, rate in ((0.7, 5e-6), (0.8, 5e-5), (0.9, 5e-4))]
+    lora = [scored(trial, value, rate=rate, method="LoRA") for value, rate in ((0.6, 5e-5), (0.95, 5e-4), (0.5, 5e-3))]
+    found = trials([*full, *lora])
+    assert found.header[-5:] == ("5e-06", "5e-05", "0.0005", "0.005", "chosen")
+    assert found.rows[0][-5:] == ("70.0 ±10.0", "80.0 ±10.0", "90.0 ±10.0", "–", "0.0005")
+    assert found.rows[1][-5:] == ("–", "60.0 ±10.0", "95.0 ±10.0", "50.0 ±10.0", "0.0005")
+    notes = "\n".join(found.notes)
+    assert (
+        "full: learning rate 0.0005 chosen of 3 from 5e-06 to 0.0005 by 6 validation rows; it is at the edge" in notes
+    )
+    assert "the best may be higher" in notes
+    assert notes.count("at the edge") == 1  # LoRA's is not
+
+
+def test_what_one_rate_for_all_would_have_done_is_told(trial: Result) -> None:
+    full = [scored(trial, value, rate=rate) for value, rate in ((0.9, 5e-5), (0.8, 5e-4))]
+    lora = [scored(trial, value, rate=rate, method="LoRA") for value, rate in ((0.4, 5e-5), (0.8, 5e-4), (0.95, 5e-3))]
+    notes = trials([*full, *lora]).notes
+    shared = "at 5e-05, the best of toy_bert full, toy_bert lora would have 40.0 % instead of 95.0 %"
+    assert shared in notes
+    assert any("toy_bert full was not tried at 0.005, the best of toy_bert lora" in line for line in notes)
+
+
+def test_a_trial_that_diverged_is_told_as_such(trial: Result) -> None:
+    lost = replace(scored(trial, 0.1, rate=5e-4), status="diverged", validation={})
+    (row,) = trials([scored(trial, 0.8), lost]).rows
+    assert row[-3:] == ("80.0 ±10.0", "diverged", "5e-05")
+
+
+def test_trials_are_no_rows_of_the_table_they_led_to(
+    toy: Callable[[str], Recipe], tmp_path: Path, trial: Result
+) -> None:
+    final = run(with_method(toy, Full()), out=tmp_path)
+    found = table([final, scored(trial, 0.8), scored(trial, 0.7, rate=5e-4)])
+    assert len(found.rows) == 1
+    assert any("learning rate 5e-05 chosen of 2" in note for note in found.notes)
+
+
+def test_by_layer_each_place_has_its_scores(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    tuned = tune([with_method(toy, Frozen())], 2, out=tmp_path)
+    found = layers(tuned.trials)
+    assert [row[3] for row in found.rows] == ["0", "1", "2"]
+    places = [f"{pooling} {kind} %" for kind in ("ridge", "neighbours") for pooling in ("cls", "mean", "last")]
+    assert found.header[4:] == (*places, "chosen")
+    choice = tuned.trials[0].choice
+    assert choice is not None
+    assert [row[-1] for row in found.rows if row[-1]] == [choice["pooling"]]
+    assert any(f"chosen of {choice['probes']} heads by 6 validation rows" in note for note in found.notes)
+
+
+OWN = """
+from finetune import Budget, Classification, Local, Recipe
+from finetune.data.toy import ToyText
+from finetune.methods.full import Full
+
+recipe = Recipe(name="own", checkpoint=Local({!r}), data=ToyText(), task=Classification(), method=Full(),
+                budget=Budget(epochs=2, batch_size=16), precision="float32")
+"""
+
+
+@pytest.fixture
+def toy_file(tmp_path: Path, checkpoint: Callable[[str], Path], own_cache: Path) -> Path:
+    assert not own_cache.exists()
+    path = tmp_path / "own.py"
+    path.write_text(OWN.format(str(checkpoint("bert"))))
+    return path
+
+
+def test_the_command_tries_chooses_compares_and_saves_all_three_tables(
+    toy_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    call = ["compare", str(toy_file), "--methods", "frozen,full", "--trials", "2", "--seeds", "2", "--out", out]
+    assert main([*call, "--save", "tuned"]) == 0
+    said = capsys.readouterr().out
+    assert "learning rate" in said
+    assert "test set opened once" in said
+    folder = tmp_path / "out" / "tables"
+    assert {path.name for path in folder.glob("*.md")} == {"tuned.md", "tuned-trials.md", "tuned-layers.md"}
+    records = json.loads((folder / "tuned.json").read_text())
+    assert len(records) == 4 + 3
+    for layout, name in (("method", "tuned"), ("trial", "tuned-trials"), ("layer", "tuned-layers")):
+        assert main(["tables", "tuned", "--by", layout, "--format", "markdown", "--out", out]) == 0
+        assert capsys.readouterr().out == (folder / f"{name}.md").read_text()
+    assert main(["verdict", "tuned", "--out", out]) == 0
+
+
+def test_a_table_by_labels_has_a_column_for_each_budget_and_says_who_leads_from_where(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipes = grid.labels([with_method(toy, Frozen()), with_method(toy, Full())], "4,8,all")
+    found = grid.compare(grid.seeds(recipes, 2), out=tmp_path).table(labels)
+    assert found.header[-3:] == ("4", "8", "all")
+    assert len(found.rows) == 2
+    assert all("±" in cell for row in found.rows for cell in row[-3:])
+    notes = "\n".join(found.notes)
+    assert "toy_bert, training rows: 4 12, 8 24, all 54" in notes
+    assert "toy_bert full" in notes
+    assert "leads" in notes
+
+
+@pytest.mark.parametrize("text", ["8,none", "0", "", "-1"])
+def test_labels_that_are_no_number_are_refused(toy: Callable[[str], Recipe], text: str) -> None:
+    with pytest.raises(InputError, match="--labels takes numbers above 0 and all, separated by commas, got"):
+        grid.labels([toy("bert")], text)
+
+
+def test_few_rows_are_passed_over_until_there_are_as_many_updates_as_asked(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = with_method(toy, Full())
+    short = replace(recipe, split=replace(recipe.split, per_class=4), budget=replace(recipe.budget, least_updates=7))
+    result = run(short, out=tmp_path)
+    assert (result.rows["train"], result.updates, result.epochs) == (12, 7, 7)
+
+
+@pytest.mark.parametrize("by", ["trial", "layer"])
+def test_what_was_tried_is_drawn(toy_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], by: str) -> None:
+    out = str(tmp_path / "out")
+    call = ["compare", str(toy_file), "--methods", "frozen,full", "--trials", "2", "--seeds", "1", "--out", out]
+    assert main([*call, "--save", "tuned"]) == 0
+    picture = tmp_path / f"{by}.svg"
+    assert main(["tables", "tuned", "--by", by, "--figure", str(picture), "--out", out]) == 0
+    assert f"drawn: {picture}" in capsys.readouterr().out
+    assert picture.read_text().startswith("<?xml")
+
+
+def test_only_what_was_varied_is_drawn(toy_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "out")
+    assert main(["compare", str(toy_file), "--methods", "full", "--seeds", "1", "--out", out, "--save", "plain"]) == 0
+    for by, words in (
+        ("method", "--figure draws a table by trial, layer, labels, got --by method"),
+        ("trial", "there is nothing to draw over learning rate: no run was made for that"),
+    ):
+        assert main(["tables", "plain", "--by", by, "--figure", str(tmp_path / "x.svg"), "--out", out]) == 2
+        assert words in capsys.readouterr().err

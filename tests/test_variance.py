@@ -1,0 +1,76 @@
+"""What a score owes to which chance: simulated experiments whose parts are known, and runs that draw their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finetune import Frozen, Full, InputError, Recipe, Split, compare, grid, run
+from finetune.report.components import variances
+from finetune.variance import components
+from finetune.verdict import System, right
+
+
+def test_each_part_comes_out_as_large_as_it_was_put_in() -> None:
+    rng, found = np.random.default_rng(0), []
+    for _ in range(400):
+        item_N = rng.normal(0, 1.0, size=400)
+        draw_D11, seed_DS1 = rng.normal(0, 0.05, size=(5, 1, 1)), rng.normal(0, 0.03, size=(5, 4, 1))
+        each = components(item_N + draw_D11 + seed_DS1 + rng.normal(0, 0.6, size=(5, 4, 400)))
+        assert each.seeds is not None
+        assert each.draws is not None
+        found.append((each.items**2, each.seeds**2, each.draws**2))
+    items, seeds, draws = np.sqrt(np.mean(found, axis=0))
+    assert items == pytest.approx(1 / 20, rel=0.1)  # of 400 items
+    assert seeds == pytest.approx(0.03, rel=0.15)
+    assert draws == pytest.approx(0.05, rel=0.15)
+
+
+def test_of_one_seed_and_one_draw_only_the_items_are_known() -> None:
+    found = components(np.array([[[0.0, 1.0, 1.0, 0.0]]]))
+    assert (found.seeds, found.draws) == (None, None)
+    assert found.items == pytest.approx(np.std([0, 1, 1, 0], ddof=1) / 2)
+
+
+def test_runs_that_do_not_differ_owe_nothing_to_seeds_and_draws() -> None:
+    found = components(np.broadcast_to(np.array([0.0, 1.0, 1.0]), (3, 2, 3)))
+    assert (found.seeds, found.draws) == (0.0, 0.0)
+
+
+def test_another_draw_trains_on_other_rows_and_tests_on_the_same(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipes = grid.draws([replace(toy("bert"), method=Frozen(), split=Split(per_class=4))], 2)
+    one, other = (run(recipe, out=tmp_path) for recipe in recipes)
+    assert one.fingerprint != other.fingerprint
+    assert one.items is not None
+    assert other.items is not None
+    assert one.items.ids == other.items.ids
+    assert one.validation_loss != other.validation_loss
+
+
+def test_all_rows_cannot_be_drawn_otherwise() -> None:
+    with pytest.raises(InputError, match=r"split\.draw is of a part of the rows: with all of them it must be 0, got 1"):
+        Split(draw=1)
+    with pytest.raises(InputError, match="draws must be at least 1, got 0"):
+        grid.draws([], 0)
+
+
+def test_seeds_with_the_same_rows_are_one_trial_where_rows_were_drawn_several_times(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipes = grid.seeds(grid.draws([replace(toy("bert"), method=Full(), split=Split(per_class=4))], 3), 2)
+    results = compare(recipes, out=tmp_path).results
+    scores = right(System(name="full", runs=results))
+    assert scores.shape == (3, 30)
+    assert set(np.unique(scores)) <= {0.0, 0.5, 1.0}
+    (row,) = variances(results).rows
+    assert [cell.split()[-1] for cell in row[-4:-1]] == ["(30)", "(2)", "(3)"]
+
+
+def test_of_runs_without_single_scores_nothing_is_split(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    result = replace(run(replace(toy("bert"), method=Frozen()), out=tmp_path), items=None)
+    (row,) = variances([result]).rows
+    assert row[-4:] == ("–", "–", "–", "–")
