@@ -11,6 +11,7 @@ import itertools
 import os
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from finetune import catalog
@@ -19,6 +20,7 @@ from finetune.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from finetune.grid import Comparison
     from finetune.progress import Silent
     from finetune.recipe import Recipe
     from finetune.report.tables import Table
@@ -50,14 +52,38 @@ def takes_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table (default: terminal)")
 
 
-def takes_layout(parser: argparse.ArgumentParser) -> None:
-    """What `layout` reads."""
+def takes_seeds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
+
+
+def takes_save(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"
+    )
+
+
+def check_save(given: Any) -> None:
+    """
+    Raises:
+        InputError: --save was given something that names no table.
+    """
+    if given.save is not None and (not given.save.strip() or Path(given.save).name != given.save):
+        raise InputError(f"--save takes a name, not a path, got {given.save!r}")
+
+
+def takes_layout(parser: argparse.ArgumentParser, *more: tuple[str, str]) -> None:
+    """What `layout` reads.
+
+    Args:
+        more: ways of the command's own, and what each is of.
+    """
     takes_format(parser)
+    others = "".join(f"; {name}: {what}" for name, what in more)
     parser.add_argument(
         "--by",
-        choices=("method", "attention"),
+        choices=("method", "attention", *(name for name, _ in more)),
         default="method",
-        help="rows: a recipe and method each, or what training buys back of each attention (default: method)",
+        help=f"rows: a recipe and method each, or what training buys back of each attention (default: method){others}",
     )
 
 
@@ -175,6 +201,12 @@ def capped(recipe: Recipe, given: Any) -> Recipe:
 def recipe(given: Any, name: str, method: str | None, attention: str | None) -> Recipe:
     """The variant with everything that was given; it has a field for each setting, or that is an error."""
     return capped(variant(name, method, attention).override(given.settings), given)
+
+
+def where(comparison: Comparison, out: str) -> str:
+    """How many runs there are, for people."""
+    done = len(comparison.results)
+    return f"done: {done} of {done + len(comparison.failures)} runs, {comparison.before} of them before; see {out}"
 
 
 def progress() -> Silent:

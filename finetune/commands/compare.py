@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from finetune import commands
 from finetune.commands import Command
-from finetune.errors import InputError
 
 if TYPE_CHECKING:
     from finetune.grid import Comparison
@@ -21,7 +20,7 @@ class Compare(Command):
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         commands.takes_variants(parser)
-        parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
+        commands.takes_seeds(parser)
         parser.add_argument(
             "--controls",
             action="store_true",
@@ -29,17 +28,14 @@ class Compare(Command):
             "weights, and shuffled labels",
         )
         commands.takes_layout(parser)
-        parser.add_argument(
-            "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"
-        )
+        commands.takes_save(parser)
         commands.takes_out(parser)
         commands.takes_settings(parser, " (leaves variants without the field as they are)")
 
     def run(self, given: Any) -> int:
         from finetune import grid
 
-        if given.save is not None and (not given.save.strip() or Path(given.save).name != given.save):
-            raise InputError(f"--save takes a name, not a path, got {given.save!r}")
+        commands.check_save(given)
         progress = commands.progress()
         recipes = commands.variants(given, progress)
         if given.controls:
@@ -48,7 +44,7 @@ class Compare(Command):
             recipes += controls(recipes)
         recipes = grid.seeds(recipes, given.seeds)
         comparison = grid.compare(recipes, out=given.out, progress=progress)
-        progress.say(_where(comparison, given.out))
+        progress.say(commands.where(comparison, given.out))
         if commands.first():
             table = comparison.table(commands.layout(given))
             print(getattr(table, given.format)())
@@ -59,11 +55,6 @@ class Compare(Command):
         if comparison.failures:
             return 2
         return 0 if all(result.status == "done" for result in comparison.results) else 1
-
-
-def _where(comparison: Comparison, out: str) -> str:
-    done = len(comparison.results)
-    return f"done: {done} of {done + len(comparison.failures)} runs, {comparison.before} of them before; see {out}"
 
 
 def save(table: Table, comparison: Comparison, folder: Path, name: str) -> None:

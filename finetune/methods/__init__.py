@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from finetune.anatomy import backbone
 from finetune.checkpoint import Weights, quiet
 from finetune.encode import Examples
 from finetune.features import Extraction
@@ -99,6 +100,13 @@ class Method(Part, ABC):
         model, _ = start.build(replace(start.weights, folder=folder / "model"))
         return cast(model, start.device, start.dtype).eval()
 
+    def body(self, module: nn.Module) -> PreTrainedModel | None:
+        """The backbone within what `restore` gave; None: the method moves none, so it is the checkpoint's own still."""
+        from transformers import PreTrainedModel
+
+        assert isinstance(module, PreTrainedModel)
+        return backbone(module)
+
     def trainee(self, material: Material) -> Trainee:
         model, head = material.build(material.weights)
         count = sum(parameter.numel() for parameter in model.parameters())
@@ -133,6 +141,9 @@ class Solved(Method):
         path.parent.mkdir(exist_ok=True)
         save_file(module.state_dict(), path)
         return path.parent
+
+    def body(self, module: nn.Module) -> None:
+        return None
 
     @abstractmethod
     def restore(self, start: Pretrained, folder: Path) -> nn.Module: ...

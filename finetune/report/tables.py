@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from finetune.outputs import write_text, writing
 from finetune.report.groups import Failed, Group, differences, groups
 from finetune.report.notes import notes
 from finetune.result import Result
-from finetune.stats import spread
+from finetune.stats import Estimate, spread
 
 MISSING = "–"
 HEADER = (
@@ -39,7 +39,7 @@ HEADER = (
     "peak MB",
     "saved MB",
 )
-WORDS = ("recipe", "method", "attention", "settings", "score")  # columns of words; the others are of numbers
+WORDS = ("recipe", "method", "attention", "settings", "score", "elsewhere", "reference")  # the others are of numbers
 IDLE = {"attention": "stock", "settings": MISSING}  # columns that are left out where every cell says only this
 
 
@@ -98,11 +98,18 @@ def table(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     return without_idle(Table(HEADER, rows, notes(found)))
 
 
-def without_idle(table: Table) -> Table:
-    """The table without columns that say nothing."""
-    kept = [name not in IDLE or any(row[n] != IDLE[name] for row in table.rows) for n, name in enumerate(table.header)]
+def without_idle(table: Table, idle: Mapping[str, str] = IDLE) -> Table:
+    """The table without columns that say nothing: in every cell only what is given for them."""
+    kept = [name not in idle or any(row[n] != idle[name] for row in table.rows) for n, name in enumerate(table.header)]
     header, *rows = (tuple(itertools.compress(cells, kept)) for cells in (table.header, *table.rows))
     return replace(table, header=header, rows=tuple(rows))
+
+
+def percent(found: Estimate) -> str:
+    """A share with its interval."""
+    if found.low is None or found.high is None:
+        return f"{100 * found.value:.1f}"
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 def _below(mark: str, notes: Iterable[str]) -> str:
