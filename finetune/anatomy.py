@@ -32,6 +32,7 @@ class Anatomy:
     mlp: tuple[str, ...]
     positions: str  # the learned table with a row for each, or the module that knows their angles
     reads: Literal["text", "image"] = "text"
+    causal: bool = False  # a token sees those before it: what comes next can be asked of it
     norm: str | None = None  # the norm after the last block
     pooler: str | None = None  # part of the head where a checkpoint comes without it
     any_size: bool = False  # of images: its positions are interpolated to whatever number of patches there are
@@ -81,6 +82,7 @@ _LLAMA = Anatomy(
     mlp=("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
     positions="rotary_emb",
     norm="norm",
+    causal=True,
 )
 _VIT = Anatomy(
     blocks="layers",
@@ -133,6 +135,7 @@ ANATOMY: Mapping[str, Anatomy] = {
         mlp=("mlp.c_fc", "mlp.c_proj"),
         positions="wpe",
         norm="ln_f",
+        causal=True,
         fused="thirds",
         dropout="attn_dropout",
         transposed=True,
@@ -147,6 +150,7 @@ ANATOMY: Mapping[str, Anatomy] = {
         mlp=("mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
         positions="rotary_emb",
         norm="final_layer_norm",
+        causal=True,
         fused="heads",
     ),
     "llama": _LLAMA,

@@ -71,6 +71,17 @@ class Setup:
             dropout.replace(model)
         return model, head
 
+    @property
+    def extraction(self) -> Extraction:
+        """Takes features of the recipe's backbone as it was pretrained."""
+        return Extraction(
+            folder=kept_dir(FEATURES),
+            weights=content_key(self.weights.identity, self.recipe.to_json()["attention"] or self.kernel),
+            accelerator=self.accelerator,
+            dtype=self.dtype,
+            progress=self.progress,
+        )
+
     def pretrained(self, labels: tuple[str, ...]) -> Pretrained:
         return Pretrained(
             weights=self.weights,
@@ -157,13 +168,7 @@ class Session(Setup):
             **vars(self.pretrained(self.facts().labels)),
             examples=self.examples(),
             stock=lambda: replace(self, recipe=replace(self.recipe, attention=None)).material(),
-            extraction=Extraction(
-                folder=kept_dir(FEATURES),
-                weights=content_key(self.weights.identity, self.recipe.to_json()["attention"] or self.kernel),
-                accelerator=self.accelerator,
-                dtype=self.dtype,
-                progress=self.progress,
-            ),
+            extraction=self.extraction,
         )
 
 

@@ -1,6 +1,6 @@
-"""The best linear head for given features: solved, not trained, because its loss is convex. And none: neighbours.
+"""The best linear head for given features: solved, not trained, because its loss is convex.
 
-N examples, E width, C classes, P penalties, M examples that are asked about.
+N examples, E width, C classes, P penalties.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from finetune.progress import Silent
 
 PORTION = 65536  # examples in memory at a time
-ASKED = 1024  # examples whose neighbours are looked for at a time
 MOST = 500  # passes over the features
 ENOUGH = 1e-7  # loss: an iteration that gains less is the last
 
@@ -109,13 +108,3 @@ def ridge(
         [(vectors_EE @ (turned_EC / (values_E.clamp(min=0.0) + each)[:, None])).T for each in penalties]
     )
     return weights_PCE.float(), shares_C.float()
-
-
-def nearest(features_NE: Tensor, targets_N: Tensor, classes: int, asked_ME: Tensor, count: int) -> Tensor:
-    """(M, C): how much each class has of the `count` nearest examples, by cosine, the nearer the more."""
-    unit_NE, votes = F.normalize(features_NE, dim=1), []
-    for part_ME in asked_ME.split(ASKED):
-        cosine_MK, neighbour_MK = (F.normalize(part_ME, dim=1) @ unit_NE.T).topk(min(count, len(unit_NE)), dim=1)
-        weight_MK = cosine_MK.clamp(min=0.0) + 1e-6  # opposite ones have a say where there are no others
-        votes.append(torch.zeros(len(part_ME), classes).scatter_add_(1, targets_N[neighbour_MK], weight_MK))
-    return torch.cat(votes)

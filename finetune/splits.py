@@ -87,12 +87,12 @@ class Split(Part):
         if self.per_class is not None:
             train = self._of_each_class(train, self.per_class)
         if self.train_rows is not None and self.train_rows < len(train):
-            train = self._first(train, self.train_rows, drawn=True)
+            train = self.first(train, self.train_rows, drawn=True)
         if len(train) < every:  # validation shrinks with train: a cap stands for a budget of labels
             share = self.validation / (1 - self.validation)
-            validation = self._first(validation, max(1, round(share * len(train))), drawn=True)
+            validation = self.first(validation, max(1, round(share * len(train))), drawn=True)
         if self.test_rows is not None:
-            test = self._first(test, self.test_rows)
+            test = self.first(test, self.test_rows)
         for name, part in (("train", train), ("validation", validation), ("test", test)):
             if len(part) == 0 and not (name == "test" and self.closed):
                 raise InputError(
@@ -103,7 +103,7 @@ class Split(Part):
             validation=validation,
             test=test,
             labels=rows.labels,
-            test_rows_in_train=_repeated(train, test),
+            test_rows_in_train=int(repeated(train, test).sum()),
         )
 
     def _hold_out(self, rows: datasets.Dataset, share: float, salt: str) -> tuple[datasets.Dataset, datasets.Dataset]:
@@ -115,7 +115,8 @@ class Split(Part):
             held[_nested_order(rows, f"{self.seed}:{salt}")[: round(share * len(rows))]] = True
         return rows.select(np.flatnonzero(~held)), rows.select(np.flatnonzero(held))
 
-    def _first(self, rows: datasets.Dataset, count: int, *, drawn: bool = False) -> datasets.Dataset:
+    def first(self, rows: datasets.Dataset, count: int, *, drawn: bool = False) -> datasets.Dataset:
+        """So many of the rows, or all; those of a smaller count are among them."""
         salt = self._drawn if drawn else f"{self.seed}:cap"
         return rows.select(np.sort(_nested_order(rows, salt)[:count]))
 
@@ -154,10 +155,12 @@ def _hash(salt: str, id_: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{salt}:{id_}".encode(), digest_size=8).digest(), "big")
 
 
-def _repeated(train: datasets.Dataset, test: datasets.Dataset) -> int:
-    columns = [name for name in ("text", "text_pair") if name in train.column_names]
-    known = np.unique(_hashes("", train, columns)) if columns else np.empty(0, np.uint64)
-    return int(np.isin(_hashes("", test, columns), known).sum()) if columns else 0
+def repeated(known: datasets.Dataset, rows: datasets.Dataset) -> np.ndarray:
+    """Whether each row's texts are those of a known one; of images nobody knows, and none is."""
+    columns = [name for name in ("text", "text_pair") if name in known.column_names]
+    if not columns:
+        return np.zeros(len(rows), dtype=bool)
+    return np.isin(_hashes("", rows, columns), np.unique(_hashes("", known, columns)))
 
 
 def _hashes(salt: str, rows: datasets.Dataset, columns: Sequence[str]) -> np.ndarray:

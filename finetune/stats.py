@@ -46,6 +46,31 @@ def mean(values: np.ndarray) -> Estimate:
     return Estimate(value, value - half, value + half, n)
 
 
+def rate(amounts_N: np.ndarray, sizes_N: np.ndarray) -> Estimate:
+    """A total per unit, of N items of several units each, with Student's interval of a ratio (Cochran 1977).
+
+    Items without a unit say nothing and are not counted.
+    """
+    amounts_N, sizes_N = amounts_N[sizes_N > 0], sizes_N[sizes_N > 0]
+    if not len(sizes_N):
+        return Estimate(math.nan, None, None, 0)
+    value = float(amounts_N.sum() / sizes_N.sum())
+    around = mean((amounts_N - value * sizes_N) / sizes_N.mean())
+    if around.low is None or around.high is None:
+        return Estimate(value, None, None, len(sizes_N))
+    return Estimate(value, value + around.low, value + around.high, len(sizes_N))
+
+
+def averaged(estimates: Sequence[Estimate]) -> Estimate:
+    """Estimates over the same items, of several seeds, as one: the mean value, and the mean ends of the intervals."""
+    value, n = float(np.mean([each.value for each in estimates])), estimates[0].n
+    ends = [(each.low, each.high) for each in estimates if each.low is not None and each.high is not None]
+    if len(ends) < len(estimates):
+        return Estimate(value, None, None, n)
+    low, high = np.mean(ends, axis=0).tolist()
+    return Estimate(value, low, high, n)
+
+
 def bootstrap(
     value: float, targets: np.ndarray, outputs: np.ndarray, of_confusion: Callable[[np.ndarray], np.ndarray]
 ) -> Estimate:

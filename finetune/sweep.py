@@ -16,8 +16,9 @@ from torch import Tensor
 
 from finetune.encode import Examples, Features
 from finetune.head import Head
+from finetune.neighbours import nearest
 from finetune.progress import Silent
-from finetune.solve import PORTION, nearest, ridge
+from finetune.solve import PORTION, ridge
 
 RIDGES = tuple(10 ** (power / 2) for power in range(-6, 6))  # penalties of the screening
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # of the logistic regression
@@ -115,13 +116,13 @@ def _place(layer: int, pooling: str, train: Features, validation: Features, clas
     outputs_PNC = torch.einsum("ne,pce->pnc", asked_NE, weights_PCE) + bias_C
     error_P = (outputs_PNC - F.one_hot(wanted_N, classes)).square().mean((1, 2))
     right_P = (outputs_PNC.argmax(-1) == wanted_N).float().mean(1)
-    votes_NC = nearest(head.brought(train.features_NE[:PORTION]), known_N[:PORTION], classes, asked_NE, NEIGHBOURS)
+    told_N = nearest(train.features_NE[:PORTION], train.targets[:PORTION], validation.features_NE, NEIGHBOURS)
     return Place(
         layer=layer,
         pooling=pooling,
         error=float(error_P.min()),
         ridge=float(right_P[error_P.argmin()]),
-        nearest=float((votes_NC.argmax(-1) == wanted_N).float().mean()),
+        nearest=float((told_N == validation.targets).mean()),
     )
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from finetune import solve
@@ -81,18 +80,3 @@ def test_portions_make_no_difference_to_a_ridge(monkeypatch: pytest.MonkeyPatch)
     whole, _ = solve.ridge(*problem(), 4, (0.1,))
     monkeypatch.setattr(solve, "PORTION", 7)
     assert (solve.ridge(*problem(), 4, (0.1,))[0] - whole).abs().max() < 1e-5
-
-
-def test_neighbours_vote_as_in_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(solve, "ASKED", 17)  # more than one portion
-    features_NE, targets_N = problem()
-    asked_ME = features_NE[:40] + 0.1
-    votes_MC = solve.nearest(features_NE, targets_N, 4, asked_ME, 5)
-    reference = KNeighborsClassifier(5, metric="cosine", weights=lambda distance: np.clip(1 - distance, 1e-6, None))
-    expected_MC = reference.fit(features_NE.numpy(), targets_N.numpy()).predict_proba(asked_ME.numpy())
-    np.testing.assert_allclose((votes_MC / votes_MC.sum(1, keepdim=True)).numpy(), expected_MC, atol=1e-4)
-
-
-def test_there_are_no_more_neighbours_than_rows() -> None:
-    features_NE, targets_N = problem(3)
-    assert solve.nearest(features_NE, targets_N, 4, features_NE, 10).argmax(1).equal(targets_N)

@@ -94,3 +94,26 @@ def test_the_error_of_one_seed_is_over_items_and_of_equal_items_over_seeds() -> 
     assert stats.standard_error(0.978, 2189) == pytest.approx(0.0031, abs=5e-5)
     with pytest.raises(ValueError, match="needs 2 test items, got 1"):
         stats.crossed_error(np.ones((3, 1)))
+
+
+def test_a_rate_is_of_all_units_together_with_an_interval_over_items() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(300):
+        sizes = rng.integers(1, 30, size=80)
+        found = stats.rate(sizes * 2.0 + rng.normal(size=80) * sizes, sizes)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 2.0 <= found.high
+    assert 0.9 < covered / 300 < 0.98
+    two = stats.rate(np.array([3.0, 1.0]), np.array([1, 3]))
+    assert two.value == 1.0
+    assert stats.rate(np.array([3.0, 1.0, 0.0]), np.array([1, 3, 0])) == two
+    assert stats.rate(np.array([3.0]), np.array([2])) == stats.Estimate(1.5, None, None, 1)
+
+
+def test_estimates_of_several_seeds_are_one_by_their_means() -> None:
+    both = [stats.Estimate(0.2, 0.1, 0.3, 9), stats.Estimate(0.4, 0.3, 0.7, 9)]
+    found = stats.averaged(both)
+    assert (found.value, found.low, found.high, found.n) == pytest.approx((0.3, 0.2, 0.5, 9))
+    assert stats.averaged([both[0], stats.Estimate(0.4, None, None, 9)]).low is None

@@ -12,6 +12,7 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from finetune import catalog
@@ -53,16 +54,40 @@ def takes_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table (default: terminal)")
 
 
-def takes_layout(parser: argparse.ArgumentParser) -> None:
-    """What `layout` reads."""
+def takes_seeds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
+
+
+def takes_save(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"
+    )
+
+
+def check_save(given: Any) -> None:
+    """
+    Raises:
+        InputError: --save was given something that names no table.
+    """
+    if given.save is not None and (not given.save.strip() or Path(given.save).name != given.save):
+        raise InputError(f"--save takes a name, not a path, got {given.save!r}")
+
+
+def takes_layout(parser: argparse.ArgumentParser, *more: tuple[str, str]) -> None:
+    """What `layout` reads.
+
+    Args:
+        more: ways of the command's own, and what each is of.
+    """
     takes_format(parser)
+    others = "".join(f"; {name}: {what}" for name, what in more)
     parser.add_argument(
         "--by",
-        choices=LAYOUTS,
+        choices=(*LAYOUTS, *(name for name, _ in more)),
         default="method",
         help="a recipe and method each, what training buys back of each attention, what was tried of each method, "
         "each layer of a frozen backbone, the labels each method needs, or what chance each score owes how much to "
-        "(default: method)",
+        f"(default: method){others}",
     )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from finetune import commands
 from finetune.commands import Command
-from finetune.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +24,7 @@ class Compare(Command):
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         commands.takes_variants(parser)
-        parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
+        commands.takes_seeds(parser)
         parser.add_argument(
             "--trials",
             type=int,
@@ -54,17 +53,14 @@ class Compare(Command):
             "weights, and shuffled labels; and one run made twice, which must come out alike",
         )
         commands.takes_layout(parser)
-        parser.add_argument(
-            "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"
-        )
+        commands.takes_save(parser)
         commands.takes_out(parser)
         commands.takes_settings(parser, " (leaves variants without the field as they are)")
 
     def run(self, given: Any) -> int:
         from finetune import grid
 
-        if given.save is not None and (not given.save.strip() or Path(given.save).name != given.save):
-            raise InputError(f"--save takes a name, not a path, got {given.save!r}")
+        commands.check_save(given)
         progress = commands.progress()
         recipes = commands.variants(given, progress)
         if given.labels is not None:

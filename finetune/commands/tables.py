@@ -11,12 +11,10 @@ from finetune.commands import Command
 from finetune.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from finetune.result import Result
-
+    from finetune.report.tables import Table
 
 DRAWN = {"trial": "rates", "layer": "layers", "labels": "budgets"}  # what is drawn of a layout
+ELSEWHERE = "elsewhere"
 
 
 class Tables(Command):
@@ -35,29 +33,37 @@ class Tables(Command):
             help="also draw the first as a .png or .svg: scores over learning rates (--by trial), layers (--by layer) "
             "or training rows (--by labels)",
         )
-        commands.takes_layout(parser)
+        commands.takes_layout(parser, (ELSEWHERE, "what `elsewhere --save NAME` wrote"))
         commands.takes_out(parser)
 
     def run(self, given: Any) -> int:
-        from finetune.report import records
-
-        table = commands.layout(given)
         folder = Path(given.out) / "tables"
-        tables = {name: table(records.read(folder, name)) for name in given.names}
+        tables = {name: _made(given, folder, name) for name in given.names}
         for number, (name, made) in enumerate(tables.items()):
             print("\n" * bool(number) + getattr(made, given.format)())
             if given.save:
                 made.save(folder, name)
         if given.figure:
-            _draw(records.read(folder, given.names[0]), given.by, Path(given.figure))
+            _draw(folder, given.names[0], given.by, Path(given.figure))
         return 0
 
 
-def _draw(results: Sequence[Result], by: str, path: Path) -> None:
+def _draw(folder: Path, name: str, by: str, path: Path) -> None:
     if by not in DRAWN:
         raise InputError(f"--figure draws a table by {', '.join(DRAWN)}, got --by {by}")
-    from finetune.report import curves, figures
+    from finetune.report import curves, figures, records
 
     figures.check_ending(path)
-    figures.save(getattr(curves, DRAWN[by])(results), path)
+    figures.save(getattr(curves, DRAWN[by])(records.read(folder, name)), path)
     print(f"drawn: {path}")
+
+
+def _made(given: Any, folder: Path, name: str) -> Table:
+    from finetune.report import records
+
+    if given.by == ELSEWHERE:
+        from finetune.report.shifts import shifts
+        from finetune.shift import Shift
+
+        return shifts(records.read(folder, name, Shift))
+    return commands.layout(given)(records.read(folder, name))

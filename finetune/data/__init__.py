@@ -58,6 +58,16 @@ class Data(Part, ABC):
     def load(self, fetched: Fetched) -> Rows:
         """The rows of the files."""
 
+    def elsewhere(self) -> Data | None:
+        """The same question asked of rows from elsewhere, with labels of the same names; None: no such set is known."""
+        return None
+
+    @property
+    def title(self) -> str:
+        """For people: the file it is written in, and the first text among its fields."""
+        kind = type(self).__module__.rpartition(".")[2]
+        return " ".join([kind, *[value for value in vars(self).values() if isinstance(value, str)][:1]])
+
 
 def to_rows(columns: Mapping[str, Sequence[Any]], labels: Sequence[str]) -> datasets.Dataset:
     """Rows from columns in memory, `label` given by name."""

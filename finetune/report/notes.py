@@ -23,8 +23,8 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
         *_repeated(results),
         *_cut(results),
         *_short(groups),
-        *_lost(groups),
-        *_single(groups),
+        *lost(groups),
+        *single(groups),
         *(_verdicts(groups) if judged else ()),
         *_controls(groups),
         *_alike(groups),
@@ -63,7 +63,7 @@ def _short(groups: Sequence[Group]) -> Iterator[str]:
         )
 
 
-def _lost(groups: Sequence[Group]) -> Iterator[str]:
+def lost(groups: Sequence[Group]) -> Iterator[str]:
     """Runs without a score."""
     for group in groups:
         seeds = [str(result.recipe["seed"]) for result in group.results if result.status == "diverged"]
@@ -77,14 +77,14 @@ def _lost(groups: Sequence[Group]) -> Iterator[str]:
             yield f"{group.label}: {group.failed} of {every} seeds came to no result and are not in the row"
 
 
-def _single(groups: Sequence[Group]) -> Iterator[str]:
+def single(groups: Sequence[Group]) -> Iterator[str]:
     """Rows of one seed: the interval is over test rows, and says nothing of what another seed would give."""
     rows = [group for group in groups if group.results]
-    single = [group for group in rows if len(group.results) == 1]
-    if single and len(single) == len(rows):
+    alone = [group for group in rows if len(group.results) == 1]
+    if alone and len(alone) == len(rows):
         yield "one seed: no spread"
-    elif single:
-        yield f"one seed, so no spread: {', '.join(dict.fromkeys(group.label for group in single))}"
+    elif alone:
+        yield f"one seed, so no spread: {', '.join(dict.fromkeys(group.label for group in alone))}"
 
 
 def _verdicts(groups: Sequence[Group]) -> Iterator[str]:

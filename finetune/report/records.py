@@ -5,23 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from finetune.errors import InputError, one_of
 from finetune.outputs import read_json, write_text, writing
 from finetune.result import Result
+from finetune.shift import Shift
+
+Record = TypeVar("Record", Result, Shift)
 
 
-def write(results: Iterable[Result], folder: Path, name: str) -> None:
+def write(records: Iterable[Result | Shift], folder: Path, name: str) -> None:
     """
     Raises:
         InputError: the folder cannot be written.
     """
     with writing(folder):
-        write_text(folder / f"{name}.json", json.dumps([result.to_json() for result in results], indent=1) + "\n")
+        write_text(folder / f"{name}.json", json.dumps([record.to_json() for record in records], indent=1) + "\n")
 
 
-def read(folder: Path, name: str) -> list[Result]:
+def read(folder: Path, name: str, kind: type[Record] = Result) -> list[Record]:
     """
+    Args:
+        kind: of the records: what they were made of.
+
     Raises:
         InputError: there is no such table, or its records cannot be read.
     """
@@ -31,4 +38,4 @@ def read(folder: Path, name: str) -> list[Result]:
     found = read_json(folder / f"{name}.json", f"the `finetune compare … --save {name}` that wrote it writes it again")
     if not isinstance(found, list):
         raise InputError(f"{folder / f'{name}.json'} holds no list of records; `finetune compare --save {name}` does")
-    return [Result.from_json(record) for record in found]
+    return [kind.from_json(record) for record in found]

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from finetune.errors import InputError
 from finetune.report.groups import Failed, Group, differences, finals, groups
 from finetune.report.notes import notes
-from finetune.report.tables import MISSING, Table
+from finetune.report.tables import MISSING, Table, percent
 from finetune.result import Result
-from finetune.stats import Estimate, spread
+from finetune.stats import Estimate, averaged
 
 UNTRAINED = "stock_head"
 NAMES = {UNTRAINED: "no training"}
@@ -76,9 +76,7 @@ def _cell(group: Group | None) -> str:
         return next(run.status for run in group.results if run.status != "done")
     found = _score(group)
     assert found is not None
-    if found.low is None or found.high is None:
-        return f"{100 * found.value:.1f}"
-    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+    return percent(found)
 
 
 def _bought_back(own: dict[str, Group], stock: dict[str, Group]) -> str:
@@ -99,13 +97,7 @@ def _best(groups: dict[str, Group]) -> Estimate | None:
 def _score(group: Group | None) -> Estimate | None:
     """The headline score, its value and the ends of its interval means over seeds."""
     found = [run.scores[run.headline] for run in _sound(group)]
-    if not found:
-        return None
-    value = spread([each.value for each in found]).mean
-    low, high = ([getattr(each, end) for each in found] for end in ("low", "high"))
-    if None in low or None in high:
-        return Estimate(value=value, low=None, high=None, n=found[0].n)
-    return Estimate(value=value, low=spread(low).mean, high=spread(high).mean, n=found[0].n)
+    return averaged(found) if found else None
 
 
 def _update(group: Group | None) -> float | None:

@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from finetune.report.families import chosen, families, looked
 from finetune.report.groups import Failed, Group, differences, finals, groups
 from finetune.report.notes import notes
 from finetune.result import Result
-from finetune.stats import spread
+from finetune.stats import Estimate, spread
 
 MISSING = "–"
 HEADER = (
@@ -42,7 +42,7 @@ HEADER = (
 )
 WORDS = (  # columns of words; the others are of numbers
     *("recipe", "method", "attention", "settings", "score"),
-    *("data", "system", "source", "row", "outcome", "reference"),
+    *("data", "system", "source", "row", "outcome", "reference", "elsewhere"),
 )
 IDLE = {"attention": "stock", "settings": MISSING}  # columns that are left out where every cell says only this
 
@@ -105,14 +105,21 @@ def table(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     return without_idle(Table(HEADER, rows, below))
 
 
-def without_idle(table: Table) -> Table:
-    """The table without columns that say nothing."""
+def without_idle(table: Table, idle: Mapping[str, str] = IDLE) -> Table:
+    """The table without columns that say nothing: in every cell only what is given for them, or a dash."""
     kept = [
-        name not in IDLE or any(row[n] not in (IDLE[name], MISSING) for row in table.rows)
+        name not in idle or any(row[n] not in (idle[name], MISSING) for row in table.rows)
         for n, name in enumerate(table.header)
     ]
     header, *rows = (tuple(itertools.compress(cells, kept)) for cells in (table.header, *table.rows))
     return replace(table, header=header, rows=tuple(rows))
+
+
+def percent(found: Estimate) -> str:
+    """A share with its interval."""
+    if found.low is None or found.high is None:
+        return f"{100 * found.value:.1f}"
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 def _below(mark: str, notes: Iterable[str]) -> str:

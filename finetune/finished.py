@@ -1,0 +1,59 @@
+"""A finished run, opened again: its model where one is needed, and what is measured of it, kept beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from finetune.data import Data
+from finetune.outputs import read_json, write_text, writing
+from finetune.predict import Predictor, load
+from finetune.progress import Silent
+from finetune.recipe import Recipe
+from finetune.result import Result
+from finetune.session import Session, Shelf, open_accelerator, session
+from finetune.splits import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A run that came to a score, in its folder."""
+
+    recipe: Recipe
+    result: Result
+    folder: Path
+    progress: Silent = field(default_factory=Silent)
+    shelf: Shelf = field(default_factory=Shelf)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Its model, loaded when it is first asked for."""
+        same = self.recipe.to_json() == self.result.recipe  # else what is not in its fingerprint is another
+        return load(self.folder, recipe=self.recipe if same else None, progress=self.progress)
+
+    def session(self, data: Data, split: Split | None = None) -> Session:
+        """The run's recipe on other rows."""
+        recipe = replace(self.recipe, data=data, split=split or self.recipe.split)
+        return session(recipe, progress=self.progress, shelf=self.shelf)
+
+    def kept(self, kind: str, key: str, measure: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """A measurement of this run: as it was written, else made now and written.
+
+        Args:
+            key: of everything that it depends on beside the run.
+
+        Raises:
+            InputError: what was written is damaged, or nothing can be written.
+        """
+        path = self.folder / f"{kind}-{key[:8]}.json"
+        found = read_json(path, "delete it and it is measured again")
+        if found is None:
+            found = measure()
+            if open_accelerator().is_main_process:
+                with writing(self.folder):
+                    write_text(path, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        return found

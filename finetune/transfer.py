@@ -1,0 +1,98 @@
+"""What a finished run scores on rows from elsewhere: the same question, asked of another data set.
+
+N rows, L labels of the other data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import datasets
+import numpy as np
+
+from finetune import evaluate
+from finetune.data import Data, Rows, targets
+from finetune.errors import InputError
+from finetune.finished import Finished
+from finetune.hashing import content_key
+from finetune.items import Items
+from finetune.session import Session
+from finetune.shift import Elsewhere
+from finetune.splits import repeated
+
+FORMAT = 1  # counts up when the same rows come to other numbers
+INPUTS = ("text", "text_pair", "image")  # columns that a model reads
+
+
+def scored(run: Finished, data: Data) -> Elsewhere:
+    """What the run scores on the data set's test rows; where it has none of its own, on all of its rows.
+
+    Labels are the same where their names are. Only rows of labels that the run knows are scored, and of those only
+    rows whose text is nowhere in the run's own data set; the answer may be any label that the run knows.
+
+    Raises:
+        InputError: the data sets share no label, or no row is left, or the run reads something else.
+    """
+    there = run.session(data)
+    key = content_key(FORMAT, there.fetched.sha256)
+    return Elsewhere.from_json(run.kept("elsewhere", key, lambda: asdict(_scored(run, there))))
+
+
+def _scored(run: Finished, there: Session) -> Elsewhere:
+    rows, others, own = _rows(run, there)
+    task, here = run.recipe.task, run.predictor.setup
+    examples = task.encode(lambda: rows, here.weights, "")
+    run.progress.start("elsewhere", examples.tokens, "tok")
+    found = evaluate.predict(run.predictor.module, examples, here.accelerator, run.progress)
+    run.progress.end()
+    outputs_N = task.predict(found.logits)
+    right_N = task.right(found.targets, outputs_N)
+    return Elsewhere(
+        of=there.recipe.data.title,
+        scores=task.score(found.targets, outputs_N),
+        items=None if right_N is None else Items.of(found.ids, right_N),
+        others=others,
+        own=own,
+    )
+
+
+def _rows(run: Finished, there: Session) -> tuple[datasets.Dataset, int, int]:
+    """The rows to score, with the run's numbers for their labels; how many had other labels, how many are the run's."""
+    here, data = run.session(run.recipe.data), there.recipe.data
+    ours, theirs = here.recipe.data.load(here.fetched), data.load(there.fetched)
+    rows = theirs.train if theirs.test is None else theirs.test
+    _check_alike(run, ours.train, rows, data)
+    known_N = _known(run, theirs, data)[targets(rows)]
+    rows = rows.remove_columns("label").add_column("label", known_N)  # pyright: ignore[reportCallIssue]
+    shared = rows.select(np.flatnonzero(known_N >= 0))
+    kept = _foreign(run, ours, shared, data)
+    cap = run.recipe.split.test_rows
+    chosen = kept if cap is None else run.recipe.split.first(kept, cap)
+    return chosen, len(rows) - len(shared), len(shared) - len(kept)
+
+
+def _foreign(run: Finished, ours: Rows, rows: datasets.Dataset, data: Data) -> datasets.Dataset:
+    """The rows whose text is not among ours."""
+    own_N = repeated(ours.train, rows)
+    if ours.test is not None:
+        own_N |= repeated(ours.test, rows)
+    if own_N.all():
+        what = f"all {len(rows)} rows of {data.title} with a label of {run.recipe.name}"
+        raise InputError(f"{what} are in {run.recipe.data.title} too: they are not from elsewhere")
+    return rows.select(np.flatnonzero(~own_N))
+
+
+def _known(run: Finished, theirs: Rows, data: Data) -> np.ndarray:
+    """The run's number of each label of theirs, -1 where it has none."""
+    numbers = {name: number for number, name in enumerate(run.result.labels)}
+    known_L = np.array([numbers.get(name, -1) for name in theirs.labels])
+    if (known_L < 0).all():
+        shown = [", ".join(names[:3]) + " …" * (len(names) > 3) for names in (theirs.labels, run.result.labels)]
+        raise InputError(f"{data.title} has no label of {run.recipe.name}: {shown[0]}; it knows {shown[1]}")
+    return known_L
+
+
+def _check_alike(run: Finished, ours: datasets.Dataset, theirs: datasets.Dataset, data: Data) -> None:
+    read, given = ([name for name in INPUTS if name in rows.column_names] for rows in (ours, theirs))
+    if read != given:
+        raise InputError(f"{run.recipe.name} reads {' and '.join(read)}, {data.title} has {' and '.join(given)}")

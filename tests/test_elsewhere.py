@@ -1,0 +1,341 @@
+"""A finished run elsewhere: only rows that are from there are scored, and forgetting is told where there is some."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from finetune import Files, Frozen, Full, InputError, Local, LoRA, Recipe, Result, cli, load, run
+from finetune.data import targets
+from finetune.data.digits import Digits
+from finetune.data.mnist_5k import Mnist5k
+from finetune.data.photographs import Photographs
+from finetune.data.topics import Topics
+from finetune.data.toy import ToyImages, ToyText
+from finetune.elsewhere import REFERENCES, shift
+from finetune.methods import Method
+from finetune.methods.majority import Majority
+from finetune.progress import Silent
+from finetune.report.shifts import change, shifts
+from finetune.session import Setup, session
+from finetune.shift import Shift
+
+REFERENCE = ToyText(train=40, test=60)
+
+
+def rows(folder: Path, *lines: str) -> Files:
+    """Rows of a file: text, comma, label."""
+    path = folder / "elsewhere.csv"
+    path.write_text("text,label\n" + "\n".join(lines) + "\n")
+    return Files(train=str(path))
+
+
+def finished(recipe: Recipe, out: Path) -> tuple[Result, Path]:
+    result = run(recipe, out=out)
+    assert result.folder is not None
+    return result, result.folder
+
+
+def measured(recipe: Recipe, out: Path, **given: object) -> Shift:
+    result, _ = finished(recipe, out)
+    return shift(recipe, result, **{"reference": REFERENCE, **given})  # pyright: ignore[reportArgumentType]
+
+
+def test_labels_are_the_same_by_name_and_the_answer_may_be_any_that_the_run_knows(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = toy("bert")
+    _, folder = finished(recipe, tmp_path)
+    texts = [("one two one", "number"), ("sun sun moon", "sky"), ("three two", "number"), ("moon cat", "sky")] * 3
+    texts = [(f"{text}{' one' * (number + 12)}", label) for number, (text, label) in enumerate(texts)]
+    found = measured(recipe, tmp_path, on=rows(tmp_path, *(f"{text},{label}" for text, label in texts))).elsewhere
+    assert found is not None
+    assert found.items is not None
+    said = [each.label for each in load(folder)([text for text, _ in texts])]
+    right = [label == other for (_, label), other in zip(texts, said, strict=True)]
+    assert int(found.items.unpacked().sum()) == sum(right)
+    assert found.scores["accuracy"].value == pytest.approx(np.mean(right))
+    assert (found.scores["accuracy"].n, found.others, found.own) == (12, 0, 0)
+
+
+def test_rows_of_labels_that_the_run_does_not_know_are_not_scored(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    on = rows(tmp_path, "red one,colour", "cat dog sheep dog,animal", "blue,colour", "sun moon moon sun,sky")
+    found = measured(toy("bert"), tmp_path, on=on).elsewhere
+    assert found is not None
+    assert (found.scores["accuracy"].n, found.others) == (2, 2)
+
+
+def test_rows_whose_text_the_runs_own_data_set_has_are_left_out(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = toy("bert")
+    splits = session(recipe).splits()
+    seen = [splits[part][0]["text"] for part in ("train", "validation", "test")]
+    on = rows(tmp_path, *(f"{text},animal" for text in seen), "moon horse moon horse sheep,sky")
+    found = measured(recipe, tmp_path, on=on).elsewhere
+    assert found is not None
+    assert (found.scores["accuracy"].n, found.own) == (1, 3)
+
+
+def test_a_data_set_with_nothing_of_its_own_is_not_from_elsewhere(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="all 20 rows of toy with a label of toy_bert are in toy too: they are not"):
+        measured(toy("bert"), tmp_path, on=ToyText(test=20))
+
+
+def test_a_data_set_that_the_run_cannot_answer_is_named(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    on = rows(tmp_path, "a,red", "b,blue")
+    with pytest.raises(InputError, match="elsewhere.csv has no label of toy_bert: blue, red; it knows animal, "):
+        measured(toy("bert"), tmp_path, on=on)
+    with pytest.raises(InputError, match="toy_bert reads text, toy has image"):
+        measured(toy("bert"), tmp_path, on=ToyImages())
+
+
+def test_as_many_rows_are_scored_elsewhere_as_at_home(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = toy("bert").override(["split.test_rows=6"])
+    lines = [f"{'sun ' * (number + 13)},{('sky', 'animal')[number % 2]}" for number in range(20)]
+    found = measured(recipe, tmp_path, on=rows(tmp_path, *lines)).elsewhere
+    assert found is not None
+    assert found.scores["accuracy"].n == 6
+
+
+@pytest.mark.parametrize("method", [Frozen(), Majority()], ids=["frozen", "majority"])
+def test_a_method_that_trains_no_backbone_forgets_nothing_and_takes_no_features_of_its_own(
+    toy: Callable[[str], Recipe], tmp_path: Path, method: Method
+) -> None:
+    before = measured(toy("bert"), tmp_path).reference
+    found = measured(replace(toy("bert"), method=method), tmp_path).reference
+    assert before is not None
+    assert found is not None
+    assert before.trained
+    assert not found.trained
+    assert found.before == found.after == before.before
+
+
+@pytest.mark.parametrize("family", ["bert", "llama", "dinov2"])
+@pytest.mark.parametrize("method", [LoRA(), Full()], ids=["lora", "full"])
+def test_trained_weights_put_back_are_the_pretrained_backbone_exactly(
+    toy: Callable[[str], Recipe], tmp_path: Path, family: str, method: Method
+) -> None:
+    recipe = replace(toy(family), method=method)
+    result, folder = finished(recipe, tmp_path)
+    undo(folder, recipe)
+    reference = ToyImages() if family in tiny.IMAGE_FAMILIES else REFERENCE
+    found = shift(recipe, result, reference=reference).reference
+    assert found is not None
+    assert found.trained
+    assert found.before == found.after
+
+
+def undo(folder: Path, recipe: Recipe) -> None:
+    """Make the trained backbone what it was."""
+    adapter, model = folder / "adapter" / "adapter_model.safetensors", folder / "model" / "model.safetensors"
+    if adapter.is_file():
+        stored = load_file(adapter)
+        save_file({name: each * ("lora_B" not in name) for name, each in stored.items()}, adapter, {"format": "pt"})
+        return
+    assert isinstance(recipe.checkpoint, Local)
+    stored = load_file(model)
+    for name, each in load_file(Path(recipe.checkpoint.folder) / "model.safetensors").items():
+        (whole,) = (known for known in stored if known.partition(".")[2] == name)
+        stored[whole] = each
+    save_file(stored, model, {"format": "pt"})
+
+
+def test_a_backbone_that_lost_its_words_knows_less(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = toy("bert")
+    result, folder = finished(recipe, tmp_path)
+    path = folder / "model" / "model.safetensors"
+    stored = load_file(path)
+    stored["bert.embeddings.word_embeddings.weight"].zero_()
+    save_file(stored, path, {"format": "pt"})
+    found = shift(recipe, result, reference=REFERENCE).reference
+    assert found is not None
+    moved = change([found.before], [found.after])
+    assert moved.high is not None
+    assert moved.high < 0
+
+
+def test_the_loss_of_a_token_is_that_of_the_checkpoint_as_a_language_model(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = toy("gpt2")
+    assert isinstance(recipe.checkpoint, Local)
+    found = measured(recipe, tmp_path).reference
+    assert found is not None
+    assert found.language is not None
+    model = AutoModelForCausalLM.from_pretrained(recipe.checkpoint.folder).eval()
+    examples = session(replace(recipe, data=REFERENCE)).examples()["test"]
+    nats, tokens = 0.0, 0
+    for number, length in enumerate(examples.lengths.tolist()):
+        ids = examples.batch(np.array([number])).inputs["input_ids"]
+        if length > 1:
+            with torch.no_grad():
+                nats += float(model(input_ids=ids, labels=ids).loss) * (length - 1)
+            tokens += length - 1
+    assert found.language.tokens == tokens
+    assert found.language.before.value == pytest.approx(nats / tokens, rel=1e-5)
+    assert found.language.after.value != found.language.before.value
+    gap = found.language.after.value - found.language.before.value
+    assert found.language.change.value == pytest.approx(gap, abs=1e-6)
+
+
+def test_a_checkpoint_that_writes_no_text_or_lacks_the_head_for_it_has_no_such_loss(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    for family in ("bert", "llama"):  # the tiny Llama was saved without the head, and its words are not tied
+        found = measured(toy(family), tmp_path).reference
+        assert found is not None
+        assert found.language is None
+
+
+def test_a_head_that_the_checkpoint_holds_is_taken(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = toy("llama")
+    folder = tmp_path / "with_head"
+    with torch.random.fork_rng(), torch.no_grad():
+        AutoModelForCausalLM.from_config(deepcopy(tiny.CONFIGS["llama"])).save_pretrained(folder)
+    tiny.tokenizer("llama").save_pretrained(folder)
+    found = measured(replace(recipe, checkpoint=Local(str(folder)), method=Frozen()), tmp_path).reference
+    assert found is not None
+    assert found.language is not None
+    assert found.language.change.value == 0
+
+
+def test_what_was_measured_is_read_again_and_no_model_is_built(
+    toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, on = toy("gpt2"), rows(tmp_path, "cat dog sheep dog,animal", "sun moon moon sun,sky")
+    first = measured(recipe, tmp_path, on=on)
+    monkeypatch.setattr("finetune.finished.load", lambda *_, **__: pytest.fail("it was loaded again"))
+    monkeypatch.setattr(Setup, "model", lambda *_: pytest.fail("a model was built again"))
+    assert measured(recipe, tmp_path, on=on) == first
+    with pytest.raises(pytest.fail.Exception, match="again"):  # other rows are another measurement
+        measured(recipe, tmp_path, on=rows(tmp_path, "cat dog sheep,animal", "moon moon sun,sky"))
+
+
+def test_a_run_that_came_to_no_score_is_measured_nowhere(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    result, _ = finished(toy("bert"), tmp_path)
+    lost = shift(toy("bert"), replace(result, status="diverged", scores={}), reference=REFERENCE)
+    assert (lost.elsewhere, lost.reference) == (None, None)
+    found = shifts([lost])
+    assert "diverged" in found.rows[0]
+
+
+def test_a_record_of_it_is_the_same_after_it_was_written(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    on = rows(tmp_path, "cat dog sheep dog,animal", "sun moon moon sun,sky")
+    found = measured(toy("gpt2"), tmp_path, on=on)
+    again = Shift.from_json(json.loads(json.dumps(found.to_json())))
+    assert again == found
+    assert shifts([again]) == shifts([found])
+    with pytest.raises(InputError, match="is to have all fields of Shift, got"):
+        Shift.from_json(found.result.to_json())
+
+
+def test_the_table_has_a_row_for_each_method_over_its_seeds_and_says_what_was_left_out(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    on = rows(tmp_path, "cat dog sheep dog,animal", "sun moon moon sun,sky", "red,colour")
+    runs = [replace(toy("gpt2"), method=method, seed=seed) for method in (Frozen(), Full()) for seed in (0, 1)]
+    found = [measured(recipe, tmp_path, on=on) for recipe in runs]
+    made = shifts(found)
+    frozen, full = (dict(zip(made.header, row, strict=True)) for row in made.rows)
+    assert [row["method"] for row in (frozen, full)] == ["frozen", "full"]
+    assert (full["seeds"], full["rows"], full["rows asked"], full["reference"]) == ("2", "2", "60", "toy")
+    assert frozen["before %"] == full["before %"] == frozen["after %"]
+    assert frozen["points"] == "+0.00 (+0.00 to +0.00)"
+    assert frozen["nats more"] == "+0.000 (+0.000 to +0.000)"
+    moved = np.mean([each.reference.language.change.value for each in found[2:] if each.reference])  # pyright: ignore
+    assert full["nats more"].startswith(f"{moved:+.3f} (")
+    assert any("without 1 rows of labels that it does not know; it may answer any label" in n for n in made.notes)
+    assert "frozen: no backbone is trained, so after is before" in made.notes
+
+
+def test_columns_without_a_measurement_are_left_out_and_why_is_told(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    made = shifts([measured(toy("bert"), tmp_path)])
+    assert not {"elsewhere", "elsewhere %", "rows", "nats before", "nats after", "nats more"} & set(made.header)
+    assert "toy_bert: no data set from elsewhere is known for it; --on RECIPE names one" in made.notes
+
+
+def test_digits_are_known_to_mnist_and_read_from_scikit_learn() -> None:
+    from sklearn.datasets import load_digits
+
+    assert Mnist5k().elsewhere() == Digits()
+    found = Digits().load(Digits().fetch(Silent()))
+    expected = load_digits()
+    assert found.test is None
+    assert targets(found.train).tolist() == expected.target.tolist()
+    pixels = np.asarray(found.train[7]["image"])
+    assert np.array_equal(pixels, np.round(expected.images[7] * 255 / 16).astype(np.uint8))
+
+
+def test_photographs_are_cut_into_squares_that_no_two_rows_share() -> None:
+    found = Photographs().load(Photographs().fetch(Silent()))
+    assert found.test is not None
+    assert (len(found.train), len(found.test), len(found.labels)) == (360, 360, 18)
+    assert len({*found.train["id"], *found.test["id"]}) == 720
+    assert {*np.bincount(targets(found.train)), *np.bincount(targets(found.test))} == {20}
+    assert found.train[0]["image"].size == (24, 24)
+
+
+def test_a_run_is_asked_about_a_data_set_that_it_is_not_about() -> None:
+    for known in REFERENCES.values():
+        assert len(set(known)) == len(known)
+    assert Topics("20newsgroups") in REFERENCES["text"]
+    assert len(REFERENCES["text"]) > 1  # 20 Newsgroups may be what a run is about
+
+
+OWN = """
+from finetune import *
+from finetune.data.toy import ToyText
+recipe = Recipe(name={name!r}, checkpoint={checkpoint!r}, data={data!r}, task=Classification(), method=Full(),
+    budget=Budget(epochs=1, batch_size=16), precision="float32")
+"""
+
+
+def test_the_command_prints_saves_and_is_printed_again_and_a_second_call_measures_nothing(
+    toy: Callable[[str], Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, data = toy("bert").checkpoint, rows(tmp_path, "cat dog sheep dog,animal", "sun moon moon sun,sky")
+    for name, its in (("mine", ToyText()), ("other", data)):
+        (tmp_path / f"{name}.py").write_text(OWN.format(name=name, checkpoint=checkpoint, data=its))
+    out, other = str(tmp_path / "out"), str(tmp_path / "other.py")
+    arguments = ["elsewhere", str(tmp_path / "mine.py"), "--methods", "frozen,full", "--seeds", "1", "--out", out]
+    arguments += ["--on", other, "--reference", str(tmp_path / "mine.py"), "--save", "away"]
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[:2] for line in printed.splitlines()[2:4]] == [["mine", "frozen"], ["mine", "full"]]
+    assert {path.name for path in (tmp_path / "out" / "tables").iterdir()} == {
+        f"away.{ending}" for ending in ("md", "csv", "tex", "json")
+    }
+    monkeypatch.setattr(Setup, "model", lambda *_: pytest.fail("a model was built again"))
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out == printed
+    assert cli.main(["tables", "away", "--by", "elsewhere", "--out", out]) == 0
+    assert capsys.readouterr().out == printed
+    assert cli.main(["tables", "away", "--out", out]) == 2
+    assert "a record of a run is to have all fields of finetune.Result" in capsys.readouterr().err
+
+
+def test_the_command_names_the_run_that_it_could_not_measure_and_shows_the_others(
+    toy: Callable[[str], Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = toy("bert").checkpoint
+    for name, data in (("mine", ToyText()), ("other", rows(tmp_path, *["a b,red", "c d,blue"] * 10))):
+        (tmp_path / f"{name}.py").write_text(OWN.format(name=name, checkpoint=checkpoint, data=data))
+    mine, other = str(tmp_path / "mine.py"), str(tmp_path / "other.py")
+    arguments = ["elsewhere", mine, "--methods", "frozen", "--seeds", "1", "--out", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--on", other, "--reference", mine]) == 2
+    said = capsys.readouterr()
+    assert "finetune: mine frozen seed 0: elsewhere.csv has no label of mine: blue, red; it knows" in said.err
+    assert said.out.splitlines()[2].split()[:2] == ["mine", "frozen"]
+    assert cli.main([*arguments, "--on", "bert_r9"]) == 2
+    assert "unknown recipe 'bert_r9'; did you mean 'bert_r8'?" in capsys.readouterr().err
