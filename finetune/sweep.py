@@ -18,7 +18,7 @@ from finetune.encode import Examples, Features
 from finetune.head import Head
 from finetune.neighbours import nearest
 from finetune.progress import Silent
-from finetune.solve import PORTION, ridge
+from finetune.solve import PORTION, ridge, threads_for
 
 RIDGES = tuple(10 ** (power / 2) for power in range(-6, 6))  # penalties of the screening
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # of the logistic regression
@@ -90,7 +90,8 @@ def sweep(
     places = []
     for number, pooling in tries:
         train, validation = _features(stored, examples, number, pooling)
-        places.append(_place(number, pooling, train, validation, classes))
+        with threads_for(len(train)):
+            places.append(_place(number, pooling, train, validation, classes))
         progress.advance(1)
     tried = []
     for place in sorted(places, key=lambda each: each.error)[:FINALISTS]:

@@ -80,3 +80,15 @@ def test_portions_make_no_difference_to_a_ridge(monkeypatch: pytest.MonkeyPatch)
     whole, _ = solve.ridge(*problem(), 4, (0.1,))
     monkeypatch.setattr(solve, "PORTION", 7)
     assert (solve.ridge(*problem(), 4, (0.1,))[0] - whole).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("count", "threads"), [(10, 1), (solve.PORTION + 1, 2)])
+def test_few_rows_are_solved_by_one_thread_and_afterwards_there_are_as_many_as_before(
+    monkeypatch: pytest.MonkeyPatch, count: int, threads: int
+) -> None:
+    now = [2]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now[-1])
+    monkeypatch.setattr(torch, "set_num_threads", now.append)
+    with solve.threads_for(count):
+        assert now[-1] == threads
+    assert now[-1] == 2
