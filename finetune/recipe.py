@@ -103,14 +103,14 @@ class Recipe(Part):
         """A hash of everything that changes the number, and of nothing else.
 
         Where weights and rows come from is not in it, what they are is (as hashes of their content); nor is how a
-        batch is cut to fit memory, nor a budget that the method does not use.
+        batch is cut to fit memory, nor a budget that the method does not use. A field that is as it is by default is
+        not in it either, so that one which is added later leaves results of before what they are; whoever changes a
+        default counts FORMAT up.
         """
-        said = replace(self, budget=self.method.budget(self.budget)).to_json()
+        budget = replace(self.method.budget(self.budget), micro_batch=None)
+        said = _telling(replace(self, budget=budget))
         for field in ("name", "checkpoint", "data", "precision"):
-            del said[field]
-        del said["budget"]["micro_batch"]
-        if self.attention is None:  # as in every result from before there was a choice
-            del said["attention"]
+            said.pop(field, None)
         return content_key(FORMAT, json.dumps(said, sort_keys=True), weights, data, dtype)
 
 
@@ -128,6 +128,14 @@ def _to_json(value: Any) -> Any:
     if is_dataclass(value):
         return {"type": type(value).__name__} | {f.name: _to_json(getattr(value, f.name)) for f in fields(value)}
     return [_to_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _telling(value: Any) -> Any:
+    """As `_to_json`, without the fields that are as they are by default."""
+    if is_dataclass(value):
+        own = [each for each in fields(value) if getattr(value, each.name) != each.default]
+        return {"type": type(value).__name__} | {each.name: _telling(getattr(value, each.name)) for each in own}
+    return [_telling(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _from_json(contract: type, value: Mapping[str, Any]) -> Any:

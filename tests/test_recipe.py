@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 
 import pytest
 
 from finetune import AdamW, Budget, Frozen, Full, InputError, LoRA, Recipe, Split, catalog
+from finetune.commands import variant
+from finetune.recipe import _telling
 
 NAMES = sorted(catalog.summaries())
 EXPECTED = {
@@ -109,6 +111,40 @@ def test_the_fingerprint_changes_with_the_number_and_with_nothing_else(recipe: R
     assert {of(each) for each in same} == {of(recipe)}
     fingerprints = {of(each) for each in other} | {of(recipe, weights="x"), of(recipe, data="x"), of(recipe, dtype="x")}
     assert len(fingerprints - {of(recipe)}) == len(other) + 3
+
+
+@pytest.mark.parametrize(
+    ("method", "attention", "expected"),
+    [
+        ("frozen", None, "b13de0f6bdb7fdde"),
+        ("lora", None, "e47cd15781029968"),
+        ("full", None, "dfa7844cfee6ff95"),
+        ("last_layers", None, "8621cb29d9db9cb8"),
+        ("stock_head", None, "3153406a7595a33e"),
+        ("majority", None, "e14bd1d1dbd2d1a2"),
+        ("surface", None, "c456748752be0446"),
+        ("full", "sliding_window", "a83e60e716987669"),
+    ],
+)
+def test_a_fingerprint_stays_what_it_is_until_recipe_format_counts_up(
+    method: str, attention: str | None, expected: str
+) -> None:
+    # another one here is another number under the same fields (count FORMAT up), or a default that was changed
+    assert variant("bert_r8", method, attention).fingerprint("w", "d", "float32").startswith(expected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Later(Full):
+    """With a field that the first version did not have."""
+
+    added: int = 0
+
+
+def test_a_field_that_is_as_it_is_by_default_is_not_in_the_fingerprint() -> None:
+    assert _telling(Later()) == {"type": "Later"}
+    assert _telling(Later(added=1)) == {"type": "Later", "added": 1}
+    rate = _telling(Later(optim=AdamW(learning_rate=1.0)))
+    assert rate == {"type": "Later", "optim": {"type": "AdamW", "learning_rate": 1.0}}
 
 
 def test_a_part_of_the_wrong_kind_is_refused(recipe: Recipe) -> None:

@@ -209,7 +209,7 @@ def test_a_frozen_run_is_the_same_whether_its_features_were_cached_or_not(
     left = [(folder(recipe, tmp_path / name) / "predictions.jsonl").read_text() for name in ("cold", "warm")]
     assert left[0] == left[1]
     assert cold.seconds["features"] == warm.seconds["features"]
-    assert warm.peak_memory_bytes >= features._read(next(iter(features_of(recipe))), "mean")[1].peak_memory_bytes  # pyright: ignore
+    assert warm.peak_memory_bytes >= features._read(next(iter(features_of(recipe))), ["mean"])[1].peak_memory_bytes  # pyright: ignore
 
 
 def features_of(recipe: Recipe) -> list[Path]:

@@ -202,9 +202,9 @@ def test_trials_are_no_rows_of_the_table_they_led_to(
 def test_by_layer_each_place_has_its_scores(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
     tuned = tune([with_method(toy, Frozen())], 2, out=tmp_path)
     found = layers(tuned.trials)
-    assert [row[3] for row in found.rows] == ["0", "1", "2"]
+    assert [row[2] for row in found.rows] == ["0", "1", "2"]
     places = [f"{pooling} {kind} %" for kind in ("ridge", "neighbours") for pooling in ("cls", "mean", "last")]
-    assert found.header[4:] == (*places, "chosen")
+    assert found.header[3:] == (*places, "chosen")
     choice = tuned.trials[0].choice
     assert choice is not None
     assert [row[-1] for row in found.rows if row[-1]] == [choice["pooling"]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from finetune.report.families import chosen, families
 from finetune.report.groups import Failed, groups
-from finetune.report.tables import MISSING, Table
+from finetune.report.tables import MISSING, Table, without_idle
 from finetune.result import Result
 
 KINDS = {"ridge": "ridge", "nearest": "neighbours"}  # of heads, and what their columns are called
@@ -27,7 +27,8 @@ def layers(results: Iterable[Result], _: Iterable[Failed] = ()) -> Table:
         for names, run in swept.items()
         for layer in sorted({place["layer"] for place in _choice(run)["places"]})
     ]
-    return Table((*header, "chosen"), tuple(_marked(row, swept) for row in rows), _notes(list(swept.values())))
+    notes = _notes(list(swept.values()))
+    return without_idle(Table((*header, "chosen"), tuple(_marked(row, swept) for row in rows), notes))
 
 
 def _choice(run: Result) -> Mapping[str, Any]:

@@ -42,7 +42,7 @@ HEADER = (
 )
 WORDS = (  # columns of words; the others are of numbers
     *("recipe", "method", "attention", "settings", "score"),
-    *("data", "system", "source", "row", "outcome", "reference", "elsewhere"),
+    *("data", "system", "source", "row", "outcome", "reference", "elsewhere", "chosen"),
 )
 IDLE = {"attention": "stock", "settings": MISSING}  # columns that are left out where every cell says only this
 
