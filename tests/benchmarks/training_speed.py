@@ -33,6 +33,7 @@ from finetune.recipe import Recipe
 from finetune.session import session
 
 HERE = Path(__file__).parent
+LIMITS = HERE / "limits.md"  # of the committed table: what was tried where a goal was missed
 TEST_ROWS, BATCH = 400, 32
 MODELS = {"bert_r8": "MiniLM", "gpt_reviews": "SmolLM2", "vit_mnist": "DINOv2-small"}
 AS_USERS, AT_BEST, EXACT = "Trainer, bf16", "Trainer, bf16, grouped by length", "Trainer, fp32"
@@ -313,7 +314,8 @@ def markdown(records: list[Record], planned: list[Record], conditions: dict[str,
         "The grid is 3 methods × 3 rates × 3 seeds (frozen: penalties), 320 rows, one epoch, the Trainer's frozen runs "
         "10 epochs; each peer's run is a process of its own, and the start of processes is in it.\n\n"
         f"## What `finetune plan` said before\n\n"
-        f"{tabulate(plans, planned_header, tablefmt='github', disable_numparse=True)}\n"
+        f"{tabulate(plans, planned_header, tablefmt='github', disable_numparse=True)}\n\n"
+        f"{LIMITS.read_text(encoding='utf-8')}"
     )
 
 
