@@ -177,11 +177,13 @@ def right(system: System) -> np.ndarray:
     """
     if why := unfit(system):
         raise InputError(f"no verdict on {system.name}: {why}")
-    of_draw = [
-        np.stack([run.items.unpacked() for run in runs if run.items is not None]).astype(float)
-        for runs in by_draw(system).values()
-    ]
+    of_draw = [stacked(runs) for runs in by_draw(system).values()]
     return of_draw[0] if len(of_draw) == 1 else np.stack([each_SN.mean(0) for each_SN in of_draw])
+
+
+def stacked(runs: Sequence[Result]) -> np.ndarray:
+    """(S, N): whether each run had each test row right."""
+    return np.stack([run.items.unpacked() for run in runs if run.items is not None]).astype(float)
 
 
 def by_draw(system: System) -> dict[int, list[Result]]:

@@ -15,7 +15,7 @@ from finetune.report.groups import Failed, Group, differences, finals, groups
 from finetune.report.tables import MISSING, Table, without_idle
 from finetune.result import Result
 from finetune.variance import components
-from finetune.verdict import System, by_draw, unfit
+from finetune.verdict import System, by_draw, stacked, unfit
 
 HEADER = (
     "recipe",
@@ -60,14 +60,10 @@ def _row(group: Group) -> tuple[str, ...]:
         return (sound[0].headline, value, *[MISSING] * 3)
     drawn = list(by_draw(system).values())
     seeds = min(map(len, drawn))  # as many of each draw: the analysis is of a balanced design
-    scores_DSN = np.stack([_right(runs[:seeds]) for runs in drawn])
+    scores_DSN = np.stack([stacked(runs[:seeds]) for runs in drawn])
     found, n = components(scores_DSN), scores_DSN.shape[2]
     cells = ((found.items, n), (found.seeds, seeds), (found.draws, len(drawn)))
     return (sound[0].headline, value, *(_cell(deviation, count) for deviation, count in cells))
-
-
-def _right(runs: Sequence[Result]) -> np.ndarray:
-    return np.stack([run.items.unpacked() for run in runs if run.items is not None]).astype(float)
 
 
 def _cell(deviation: float | None, count: int) -> str:

@@ -10,14 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from finetune.benchmark import BenchmarkTable, Published, Row
 from finetune.report.groups import Group, fits, groups
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
 from finetune.stats import crossed_error, spread
-from finetune.verdict import signed
+from finetune.verdict import signed, stacked
 
 ERRORS = 2  # standard errors that a number may be off, beside the deviation over seeds
 NOT_RUN = "not run"  # why a row is open
@@ -193,7 +191,7 @@ def _error(runs: Sequence[Result], name: str, deviation: float | None) -> float 
     """From which examples were right, where the records keep that; else from the interval over items."""
     kept = [run.items for run in runs if run.items is not None and run.headline == name]
     if len(kept) == len(runs) and len({items.ids for items in kept}) == 1 and kept[0].n > 1:
-        return crossed_error(np.stack([items.unpacked() for items in kept]).astype(float))
+        return crossed_error(stacked(runs))
     estimate = runs[0].scores[name]
     if estimate.low is None or estimate.high is None:
         return None
