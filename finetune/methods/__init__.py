@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 HEAD = Path("head", "head.safetensors")  # of a run, where a head is all that was trained
+SAID = "head"  # the entry of that file which tells what is no tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,11 +170,12 @@ class Solved(Method):
     def save(self, module: nn.Module, start: Pretrained, folder: Path) -> Path:
         path = folder / HEAD
         path.parent.mkdir(exist_ok=True)
-        save_file(module.state_dict(), path, self.metadata(module))
+        # one entry: the file's writer puts several in another order each time, and equal heads are to be equal files
+        save_file(module.state_dict(), path, {SAID: json.dumps(self.says(module), sort_keys=True)})
         return path.parent
 
-    def metadata(self, module: nn.Module) -> dict[str, str]:
-        """What must be known of the head beside its tensors."""
+    def says(self, module: nn.Module) -> dict[str, Any]:
+        """What must be known of the head beside its tensors: for JSON."""
         return {}
 
     def body(self, module: nn.Module) -> None:
@@ -187,10 +190,10 @@ class Solved(Method):
         return load_file(folder / HEAD)
 
     @staticmethod
-    def told(folder: Path) -> dict[str, str]:
-        """What `metadata` said of them."""
+    def told(folder: Path) -> dict[str, Any]:
+        """What `says` said of them."""
         with safe_open(folder / HEAD, "pt") as file:
-            return file.metadata() or {}
+            return json.loads((file.metadata() or {}).get(SAID, "{}"))
 
 
 def _reached(model: PreTrainedModel, train: Examples) -> dict[nn.Parameter, Tensor]:

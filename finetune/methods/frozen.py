@@ -98,14 +98,14 @@ class Frozen(Solved):
         settled = self.settled(asdict(found.best))
         return replace(settled.trainee(material), choice=found.to_json(), choice_seconds=seconds)
 
-    def metadata(self, module: nn.Module) -> dict[str, str]:
+    def says(self, module: nn.Module) -> dict[str, Any]:
         assert isinstance(module, Head)
-        return {"layer": str(module.layer), "pooling": module.pooling}
+        return {"layer": module.layer, "pooling": module.pooling}
 
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
         # a head from before there was a choice does not say where it reads
         stored, told = self.saved(folder), {"layer": self.layer, "pooling": self.pooling} | self.told(folder)
-        head = Head(stored["centre_E"][None], len(start.labels), int(told["layer"]), told["pooling"])
+        head = Head(stored["centre_E"][None], len(start.labels), told["layer"], told["pooling"])
         head.load_state_dict(stored)
         model, own = start.build(start.weights)
         body = cast(backbone(self.prepare(model, own)), start.device, start.dtype)
