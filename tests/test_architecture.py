@@ -15,7 +15,6 @@ LAYERS = [
     {
         "errors",
         "hashing",
-        "paired",
         "stats",
         "progress",
         "batches",
@@ -25,7 +24,7 @@ LAYERS = [
         "crossover",
         "variance",
     },
-    {"items", "neighbours", "parts", "solve"},
+    {"items", "neighbours", "paired", "parts", "solve"},
     {
         "axes",
         "anatomy",

@@ -72,7 +72,7 @@ def test_of_items_that_are_all_alike_the_variance_is_that_of_the_seeds() -> None
     expected = stats.ttest_ind(ours, theirs, equal_var=False)
     seeds = (ours.var(ddof=1) + theirs.var(ddof=1)) / 3
     assert found.variance.items == pytest.approx(0, abs=1e-12)
-    assert found.variance.seeds == pytest.approx(seeds, rel=0.03)  # a fortieth of it counts as the items'
+    assert found.variance.seeds == pytest.approx(seeds)
     assert found.freedom == pytest.approx(expected.df)
 
 

@@ -14,7 +14,8 @@ from finetune.benchmark import BenchmarkTable, Published, Row
 from finetune.report.groups import Group, fits, groups
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
-from finetune.stats import crossed_error, spread
+from finetune.stats import spread
+from finetune.variance import crossed_error
 from finetune.verdict import signed, stacked
 
 ERRORS = 2  # standard errors that a number may be off, beside the deviation over seeds
