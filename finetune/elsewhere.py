@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from finetune.anatomy import of_architecture
-from finetune.checkpoint import load_config
 from finetune.data import Data
 from finetune.data.photographs import Photographs
 from finetune.data.topics import Topics
 from finetune.finished import Finished
 from finetune.forgetting import remembered
+from finetune.loading import load_config
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result

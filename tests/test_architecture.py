@@ -45,6 +45,7 @@ LAYERS = [
     {"choice", "packaged"},
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},
+    {"loading"},
     {"features", "evaluate", "language", "texts", "untrained"},
     {"head"},
     {"sweep"},
