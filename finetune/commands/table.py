@@ -50,6 +50,8 @@ class Table(Command):
         table = catalog.table(given.table)
         folder, name = Path(given.out) / "tables", Path(given.table).stem
         earlier = _records(folder, name)
+        if given.recorded and not earlier:
+            _tell_missing(folder / f"{name}.json", given)
         comparison = None if given.recorded else _compare(table, given.out)
         results = earlier if comparison is None else comparison.results
         code = 0 if comparison is None else commands.ending(comparison)
@@ -93,6 +95,18 @@ def _records(folder: Path, name: str) -> list[Result]:
     from finetune.report import records
 
     return records.read(folder, name) if (folder / f"{name}.json").is_file() else []
+
+
+def _tell_missing(path: Path, given: Any) -> None:
+    """
+    Raises:
+        InputError: there is nothing to check.
+    """
+    told = f"there are no records {path} yet; `finetune table {given.table} --save` makes them"
+    if given.check:
+        raise InputError(told)
+    if commands.first():
+        print(f"finetune: {told}", file=sys.stderr)
 
 
 def _check(table: BenchmarkTable, results: Any, earlier: list[Result], form: str) -> int:
