@@ -113,7 +113,7 @@ def _check(table: BenchmarkTable, results: Any, earlier: list[Result], form: str
     from finetune.report.reproduction import checks, outcomes
 
     found = outcomes(table, results, earlier)
-    print(getattr(checks(found), form)())
+    print(commands.written(checks(found), form))
     missed = [each for each in found if each.kind == "missed"]
     for each in missed:
         print(f"finetune: {each.sentence}", file=sys.stderr)
@@ -126,7 +126,7 @@ def _show(table: BenchmarkTable, results: Any, comparison: Comparison | None, gi
 
     layout = partial(beside, table)
     made = layout(results) if comparison is None else comparison.table(layout)
-    print(getattr(made, given.format)())
+    print(commands.written(made, given.format))
     if given.save:
         made.save(place.parent, place.name)
     if given.save and comparison is not None:  # else they are what was read
