@@ -48,8 +48,11 @@ class Published:
 
     @property
     def error(self) -> float | None:
-        """Its standard error over test rows, and over seeds where enough of them is known."""
-        if self.n is None:
+        """Its standard error over test rows, and over seeds where enough of them is known; None: not known.
+
+        Of n rows only that of a share of right ones follows, which no other score is.
+        """
+        if self.n is None or self.score != "accuracy":
             return None
         over_seeds = self.deviation**2 / self.seeds if self.deviation is not None and self.seeds else 0.0
         return math.sqrt(standard_error(self.value, self.n) ** 2 + over_seeds)
@@ -149,6 +152,11 @@ class BenchmarkTable:
     @property
     def rows(self) -> tuple[Row, ...]:
         return tuple(row for benchmark in self.benchmarks for row in benchmark.rows)
+
+    def name(self, row: Row) -> str:
+        """What tells a row from the table's others, for people."""
+        alone = sum(other.label == row.label for other in self.rows) == 1
+        return row.label if alone else " ".join((row.label, *row.settings))
 
 
 def _fields(row: Row) -> set[str]:

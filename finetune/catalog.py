@@ -35,7 +35,7 @@ def section(name: str) -> dict[str, str]:
         return _folder_summaries(_folder() / name)
     folder = Path(__file__).parent
     if name != "attentions":
-        return _folder_summaries(folder / name)
+        return _axis_summaries(folder / name)
     # as `attention.swap.names`, which would import torch
     cores = _folder_summaries(folder / "attention" / "cores")
     ours = _summary(folder / "attention" / "multihead.py")
@@ -56,6 +56,12 @@ def _folder() -> Path:
 
 def _folder_summaries(folder: Path) -> dict[str, str]:
     return {path.stem: _summary(path) for path in sorted(folder.glob("*.py")) if path.stem != "__init__"}
+
+
+def _axis_summaries(folder: Path) -> dict[str, str]:
+    """An alternative that has files of its own is a folder."""
+    of_folders = {path.parent.name: _summary(path) for path in folder.glob("*/__init__.py")}
+    return dict(sorted((_folder_summaries(folder) | of_folders).items()))
 
 
 def _summary(path: Path) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 DRAWS = 2000
+PORTION = 200  # draws in memory at a time: each has a number for every item
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +40,22 @@ def crossover(rows: Sequence[int], ours: Sequence[np.ndarray], theirs: Sequence[
         raise ValueError(f"curves cross between budgets: 2 or more are needed, got {len(rows)}")
     rng, n, log_B = np.random.default_rng(0), ours[0].shape[1], np.log(np.asarray(rows, dtype=float))
     gap_B = np.array([one_SN.mean() - other_SN.mean() for one_SN, other_SN in zip(ours, theirs, strict=True)])
-    drawn_DB = np.empty((DRAWS, len(rows)))
-    for draw in range(DRAWS):
-        share_N = rng.multinomial(n, np.full(n, 1 / n)) / n
-        for budget, pair in enumerate(zip(ours, theirs, strict=True)):
-            one, other = (_drawn(each_SN, rng) @ share_N for each_SN in pair)
-            drawn_DB[draw, budget] = one - other
-    low, high = np.percentile([_crossing(log_B, each_B) for each_B in drawn_DB], [2.5, 97.5], method="nearest")
+    drawn = []
+    for start in range(0, DRAWS, PORTION):
+        share_DN = rng.multinomial(n, np.full(n, 1 / n), size=min(PORTION, DRAWS - start)) / n
+        drawn.append(
+            [_drawn(one, share_DN, rng) - _drawn(other, share_DN, rng) for one, other in zip(ours, theirs, strict=True)]
+        )
+    gap_DB = np.concatenate(drawn, axis=1).T
+    low, high = np.percentile([_crossing(log_B, each_B) for each_B in gap_DB], [2.5, 97.5], method="nearest")
     return Crossover(value=_crossing(log_B, gap_B), low=float(low), high=float(high))
 
 
-def _drawn(scores_SN: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The mean over as many seeds as there are, drawn with replacement."""
-    return scores_SN[rng.integers(len(scores_SN), size=len(scores_SN))].mean(0)
+def _drawn(scores_SN: np.ndarray, share_DN: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The mean over the items of each draw, and over as many seeds as there are, drawn with replacement."""
+    seeds = len(scores_SN)
+    share_DS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(share_DN)) / seeds
+    return ((share_DN @ scores_SN.T) * share_DS).sum(1)
 
 
 def _crossing(log_B: np.ndarray, gap_B: np.ndarray) -> float:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 
 from finetune.anatomy import of_architecture
-from finetune.checkpoint import load_config
+from finetune.checkpoint import Weights
 from finetune.data import Data
 from finetune.data.photographs import Photographs
 from finetune.data.topics import Topics
+from finetune.errors import InputError
 from finetune.finished import Finished
 from finetune.forgetting import remembered
+from finetune.loading import load_config
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
-from finetune.session import Shelf, setup
+from finetune.session import Shelf, session, setup
 from finetune.shift import Shift
-from finetune.transfer import scored
+from finetune.transfer import INPUTS, rows, scored
 
 # by what a checkpoint reads: the first that a run is not about
 REFERENCES: Mapping[str, tuple[Data, ...]] = {
@@ -47,9 +49,10 @@ def shift(
     """
     if result.status != "done":
         return Shift(result=result)
+    if result.folder is None:
+        raise InputError("result is to be one that `run` or `compare` gave: a record alone holds no model")
     progress, shelf = progress or Silent(), shelf or Shelf()
-    folder = Path(result.folder or "")
-    run = Finished(recipe=recipe, result=result, folder=folder, progress=progress, shelf=shelf)
+    run = Finished(recipe=recipe, result=result, folder=result.folder, progress=progress, shelf=shelf)
     on = on or recipe.data.elsewhere()
     return Shift(
         result=result,
@@ -58,8 +61,31 @@ def shift(
     )
 
 
+def check(recipe: Recipe, *, on: Data | None, reference: Data | None, progress: Silent, shelf: Shelf) -> None:
+    """Whether what was named for a recipe can be asked of its runs: before hours of training, not after them.
+
+    Raises:
+        InputError: the rows are not from elsewhere, or of something that the recipe does not read.
+    """
+    if on is not None:
+        rows(*(session(replace(recipe, data=data), progress=progress, shelf=shelf) for data in (recipe.data, on)))
+    if reference is not None:
+        there = session(replace(recipe, data=reference), progress=progress, shelf=shelf)
+        columns = reference.load(there.fetched).train.column_names
+        reads, given = _reads(there.weights), [name for name in INPUTS if name in columns]
+        if reads not in given:
+            raise InputError(f"{recipe.name} reads {reads}, {reference.title} has {' and '.join(given)}")
+
+
 def _unrelated(recipe: Recipe, progress: Silent, shelf: Shelf) -> Data:
     """A packaged data set of the kind that the checkpoint reads, about something else than the recipe's."""
     weights = setup(recipe, progress=progress, shelf=shelf).weights
-    known = REFERENCES[of_architecture(load_config(weights).model_type).reads]
-    return next(data for data in known if data != recipe.data)
+    known = REFERENCES[_reads(weights)]
+    found = next((data for data in known if data != recipe.data), None)
+    if found is None:
+        raise InputError(f"{recipe.name} is about all that is known here of its kind: --reference RECIPE names another")
+    return found
+
+
+def _reads(weights: Weights) -> str:
+    return of_architecture(load_config(weights).model_type).reads

@@ -34,6 +34,8 @@ def one_of(what: str, given: str, known: Iterable[str]) -> InputError:
 def missing(what: str, path: Path) -> InputError:
     """The error for a path where nothing is, with the folder it was looked for in and the nearest name there."""
     folder = path.absolute().parent
-    near = get_close_matches(path.name, [each.name for each in folder.glob("*")], n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "" if folder.is_dir() else ", and there is no such folder"
+    # by what comes before the ending: any two .py are alike behind it. Of one such name the file of that ending
+    known = {each.stem: each.name for each in sorted(folder.glob("*"), key=lambda each: each.suffix == path.suffix)}
+    near = get_close_matches(path.stem, known, n=1)
+    hint = f"; did you mean {known[near[0]]!r}?" if near else "" if folder.is_dir() else ", and there is no such folder"
     return InputError(f"there is no {what} {path.name!r} in {folder}{hint}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -160,6 +160,11 @@ def _items(here: Session, predictions: Predictions | None) -> Items | None:
     return None if right_N is None else Items.of(predictions.ids, right_N)
 
 
+def _unseen(labels: Sequence[str], targets_N: np.ndarray) -> tuple[str, ...]:
+    seen = set(targets_N.tolist())
+    return tuple(label for number, label in enumerate(labels) if number not in seen)
+
+
 def _loss(here: Session, predictions: Predictions | None) -> float | None:
     if predictions is None:
         return None
@@ -192,6 +197,7 @@ def _result(
         opened=None,
         broken=None,
         labels=splits.labels,
+        unseen=_unseen(splits.labels, examples["train"].targets),
         rows=dict.fromkeys(SPLITS, 0) | {part: len(examples[part]) for part in here.parts},
         truncated={part: examples[part].truncated for part in here.parts},
         test_rows_in_train=splits.test_rows_in_train,

@@ -133,8 +133,8 @@ class Extraction:
         self.progress.end()
 
     def _take(self, body: PreTrainedModel, examples: Examples, folder: Path, last: bool) -> None:
-        started = time.perf_counter()
-        with PeakMemory(self.accelerator.device) as memory:
+        with PeakMemory(self.accelerator.device, first=False) as memory:
+            started = time.perf_counter()
             self._pooled(body, examples, folder, last)
         facts = Facts(
             parameters=sum(parameter.numel() for parameter in body.parameters()),

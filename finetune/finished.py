@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from finetune.data import Data
+from finetune.errors import InputError
 from finetune.outputs import read_json, write_text, writing
 from finetune.predict import Predictor, load
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
 from finetune.session import Session, Shelf, open_accelerator, session
+from finetune.shift import Elsewhere, Reference
 from finetune.splits import Split
+
+Kept = TypeVar("Kept", Elsewhere, Reference)  # what is measured of a run
+MEND = "delete it and it is measured again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +45,25 @@ class Finished:
         recipe = replace(self.recipe, data=data, split=split or self.recipe.split)
         return session(recipe, progress=self.progress, shelf=self.shelf)
 
-    def kept(self, kind: str, key: str, measure: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    def kept(self, kind: type[Kept], key: str, measure: Callable[[], Kept]) -> Kept:
         """A measurement of this run: as it was written, else made now and written.
 
         Args:
+            kind: of the measurement; the file is called after it.
             key: of everything that it depends on beside the run.
 
         Raises:
             InputError: what was written is damaged, or nothing can be written.
         """
-        path = self.folder / f"{kind}-{key[:8]}.json"
-        found = read_json(path, "delete it and it is measured again")
-        if found is None:
-            found = measure()
-            if open_accelerator().is_main_process:
-                with writing(self.folder):
-                    write_text(path, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-        return found
+        path = self.folder / f"{kind.__name__.lower()}-{key[:8]}.json"
+        found = read_json(path, MEND)
+        if found is not None:
+            try:
+                return kind.from_json(found)
+            except (KeyError, TypeError, AttributeError, InputError) as error:
+                raise InputError(f"{path} is damaged, or of another version of finetune ({error!r}); {MEND}") from error
+        made = measure()
+        if open_accelerator().is_main_process:
+            with writing(self.folder):
+                write_text(path, json.dumps(asdict(made), indent=2, ensure_ascii=False) + "\n")
+        return made

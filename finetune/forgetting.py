@@ -6,7 +6,7 @@ N test rows of the reference.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ def remembered(run: Finished, data: Data) -> Reference:
     """
     there = run.session(data, ROWS)
     key = content_key(FORMAT, there.fetched.sha256, ROWS, NEIGHBOURS, POOLING)
-    return Reference.from_json(run.kept("reference", key, lambda: asdict(_remembered(run, there))))
+    return run.kept(Reference, key, lambda: _remembered(run, there))
 
 
 def _remembered(run: Finished, there: Session) -> Reference:

@@ -16,8 +16,9 @@ from torch import nn
 
 from finetune import batches
 from finetune.anatomy import of_architecture
-from finetune.checkpoint import Weights, load_config, load_model, weight_files
+from finetune.checkpoint import Weights, weight_files
 from finetune.encode import Examples
+from finetune.loading import load_config, load_model
 from finetune.precision import cast, tokens_per_pass
 from finetune.progress import Silent
 

@@ -46,13 +46,18 @@ class PeakMemory:
     A process' own high-water mark never falls, so runs that share a process are sampled instead, twenty times a second.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device, self.bytes = device, 0
+    def __init__(self, device: torch.device, *, first: bool = True) -> None:
+        """
+        Args:
+            first: whether earlier runs may have left garbage; to look for it takes a third of a second.
+        """
+        self.device, self.bytes, self.first = device, 0, first
         self._process, self._over = psutil.Process(), threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> PeakMemory:
-        gc.collect()
+        if self.first:
+            gc.collect()
         allocator.return_freed()  # what earlier runs freed must not count against this one
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)

@@ -14,10 +14,10 @@ from torch import nn
 
 from finetune import evaluate
 from finetune.anatomy import of_architecture
-from finetune.checkpoint import load_config
-from finetune.data.files import decoding
+from finetune.data.files.images import decoding
 from finetune.encode import Examples
 from finetune.errors import InputError, missing
+from finetune.loading import load_config
 from finetune.outputs import read_json
 from finetune.progress import Silent
 from finetune.recipe import Recipe

@@ -12,8 +12,9 @@ from finetune.errors import InputError
 from finetune.items import Items
 from finetune.stats import Estimate
 
-UNKNOWN = ("items", "broken", "validation_loss", "choice", "opened")  # fields that older records do not have
+UNKNOWN = ("items", "broken", "validation_loss", "choice", "opened", "unseen")  # fields that older records do not have
 UNWRITTEN = {"folder", "before"}  # fields that say where a record was found, and are not in it
+MAPPINGS = {"recipe", "scores", "validation", "rows", "truncated", "parameters", "seconds", "weights", "data"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Result:
     opened: Mapping[str, Any] | None  # when its test set was, for what was chosen by trials; None: there were none
     broken: tuple[str, ...] | None  # what the run did not keep of `finetune.integrity`; None: not checked
     labels: tuple[str, ...]
+    unseen: tuple[str, ...] | None  # labels that no training row has; None: not looked
     rows: Mapping[str, int]  # used, by split
     truncated: Mapping[str, int]  # texts cut to the length the model reads, by split
     test_rows_in_train: int  # test texts that train holds too
@@ -73,25 +75,34 @@ class Result:
         """The result that `to_json` wrote.
 
         Raises:
-            InputError: it was written by another version, or is something else.
+            InputError: it was written by another version, or is damaged, or something else.
         """
         if not isinstance(value, Mapping) or not {"recipe", "method", "scores", "validation", "labels"} <= set(value):
             raise InputError(f"a record of a run is to have all fields of finetune.Result, got {str(value)[:60]!r}")
-        parts: dict[str, Any] = dict(value)
-        for name in ("scores", "validation"):
-            parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
-        parts["labels"] = tuple(parts["labels"])
-        parts = dict.fromkeys(UNKNOWN) | parts
-        kept, promises = parts["items"], parts["broken"]
-        parts["broken"] = None if promises is None else tuple(promises)
-        if kept is not None and set(kept) != {each.name for each in fields(Items)}:
-            raise InputError(
-                f"items of a record are to have all fields of finetune.items.Items, got {str(kept)[:60]!r}"
-            )
-        parts["items"] = None if kept is None else Items(**kept)
-        if set(parts) != {each.name for each in fields(Result)} - UNWRITTEN:
-            raise InputError(
-                f"the record of {parts['recipe']['name']} {parts['method']} was written by another version of "
-                "finetune; delete its folder and the run is made again"
-            )
-        return Result(**parts)
+        for name in MAPPINGS & set(value):
+            if not isinstance(value[name], Mapping):
+                raise InputError(f"{name} of a record is to be a mapping, got {str(value[name])[:60]!r}")
+        try:
+            return Result(**_fields(value))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"a record of a run is damaged, or of another version of finetune: {error!r}") from error
+
+
+def _fields(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says, with a field for everything that an older one does not have."""
+    parts: dict[str, Any] = dict.fromkeys(UNKNOWN) | dict(value)
+    for name in ("scores", "validation"):
+        parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
+    parts["labels"] = tuple(parts["labels"])
+    for name in ("broken", "unseen"):
+        parts[name] = None if parts[name] is None else tuple(parts[name])
+    kept = parts["items"]
+    if kept is not None and set(kept) != {each.name for each in fields(Items)}:
+        raise InputError(f"items of a record are to have all fields of finetune.items.Items, got {str(kept)[:60]!r}")
+    parts["items"] = None if kept is None else Items(**kept)
+    if set(parts) != {each.name for each in fields(Result)} - UNWRITTEN:
+        raise InputError(
+            f"the record of {parts['recipe']['name']} {parts['method']} was written by another version of "
+            "finetune; delete its folder and the run is made again"
+        )
+    return parts

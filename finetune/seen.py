@@ -21,8 +21,8 @@ from torch import Tensor
 
 from finetune.attention import similarity
 from finetune.attention.maps import reach
-from finetune.checkpoint import load_config, load_image_processor, load_tokenizer
 from finetune.errors import InputError
+from finetune.loading import load_config, load_image_processor, load_tokenizer
 from finetune.session import Session
 
 LONGEST = 512  # tokens: the weights of a text need memory for the square of its length

@@ -92,5 +92,5 @@ class Shift:
                 elsewhere=None if elsewhere is None else Elsewhere.from_json(elsewhere),
                 reference=None if reference is None else Reference.from_json(reference),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"a record of `finetune elsewhere` is of another version: {error!r}") from error

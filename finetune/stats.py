@@ -113,24 +113,3 @@ def spread(values: Sequence[float]) -> Spread:
 def standard_error(share: float, n: int) -> float:
     """Of a share of n test items, where nothing but the share is known."""
     return math.sqrt(share * (1 - share) / n)
-
-
-def crossed_error(scores_SN: np.ndarray) -> float:
-    """The standard error of the mean over S seeds and N test items, for other seeds and items of the kind drawn.
-
-    Every seed is scored on all items: what the variance over seeds and that over items have in common counts once. Of
-    one seed it is the error over items alone.
-
-    Raises:
-        ValueError: fewer than two items.
-    """
-    seeds, n = scores_SN.shape
-    if n < 2:
-        raise ValueError(f"a standard error needs 2 test items, got {n}")
-    items = float(scores_SN.mean(axis=0).var(ddof=1)) / n
-    if seeds == 1:
-        return math.sqrt(items)
-    between = float(scores_SN.mean(axis=1).var(ddof=1)) / seeds
-    rest_SN = scores_SN - scores_SN.mean(axis=1, keepdims=True)  # neither the seed's doing nor, below, the item's
-    common = float(rest_SN.var(axis=0, ddof=1).mean()) / (seeds * (n - 1))
-    return math.sqrt(items + max(0.0, between - common))

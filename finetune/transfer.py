@@ -5,7 +5,7 @@ N rows, L labels of the other data set.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
 
 import datasets
 import numpy as np
@@ -16,6 +16,7 @@ from finetune.errors import InputError
 from finetune.finished import Finished
 from finetune.hashing import content_key
 from finetune.items import Items
+from finetune.recipe import Recipe
 from finetune.session import Session
 from finetune.shift import Elsewhere
 from finetune.splits import repeated
@@ -33,17 +34,39 @@ def scored(run: Finished, data: Data) -> Elsewhere:
     Raises:
         InputError: the data sets share no label, or no row is left, or the run reads something else.
     """
-    there = run.session(data)
+    here, there = run.session(run.recipe.data), run.session(data)
     key = content_key(FORMAT, there.fetched.sha256)
-    return Elsewhere.from_json(run.kept("elsewhere", key, lambda: asdict(_scored(run, there))))
+    return run.kept(Elsewhere, key, lambda: _scored(run, here, there))
 
 
-def _scored(run: Finished, there: Session) -> Elsewhere:
-    rows, others, own = _rows(run, there)
-    task, here = run.recipe.task, run.predictor.setup
-    examples = task.encode(lambda: rows, here.weights, "")
+def rows(here: Session, there: Session) -> tuple[datasets.Dataset, int, int]:
+    """Those of a data set that a recipe can be scored on, with the recipe's numbers for their labels.
+
+    Returns:
+        the rows; how many others have labels that it does not know; and how many its own data set has too.
+
+    Raises:
+        InputError: no row is left, or the recipe reads something else.
+    """
+    recipe, data = here.recipe, there.recipe.data
+    ours, theirs = recipe.data.load(here.fetched), data.load(there.fetched)
+    every = theirs.train if theirs.test is None else theirs.test
+    _check_alike(recipe, ours.train, every, data)
+    known_N = _known(recipe, ours.labels, theirs.labels, data)[targets(every)]
+    every = every.remove_columns("label").add_column("label", known_N)  # pyright: ignore[reportCallIssue]
+    shared = every.select(np.flatnonzero(known_N >= 0))
+    kept = _foreign(recipe, ours, shared, data)
+    cap = recipe.split.test_rows
+    chosen = kept if cap is None else recipe.split.first(kept, cap)
+    return chosen, len(every) - len(shared), len(shared) - len(kept)
+
+
+def _scored(run: Finished, here: Session, there: Session) -> Elsewhere:
+    chosen, others, own = rows(here, there)
+    task, setup = run.recipe.task, run.predictor.setup
+    examples = task.encode(lambda: chosen, setup.weights, "")
     run.progress.start("elsewhere", examples.tokens, "tok")
-    found = evaluate.predict(run.predictor.module, examples, here.accelerator, run.progress)
+    found = evaluate.predict(run.predictor.module, examples, setup.accelerator, run.progress)
     run.progress.end()
     outputs_N = task.predict(found.logits)
     right_N = task.right(found.targets, outputs_N)
@@ -56,43 +79,28 @@ def _scored(run: Finished, there: Session) -> Elsewhere:
     )
 
 
-def _rows(run: Finished, there: Session) -> tuple[datasets.Dataset, int, int]:
-    """The rows to score, with the run's numbers for their labels; how many had other labels, how many are the run's."""
-    here, data = run.session(run.recipe.data), there.recipe.data
-    ours, theirs = here.recipe.data.load(here.fetched), data.load(there.fetched)
-    rows = theirs.train if theirs.test is None else theirs.test
-    _check_alike(run, ours.train, rows, data)
-    known_N = _known(run, theirs, data)[targets(rows)]
-    rows = rows.remove_columns("label").add_column("label", known_N)  # pyright: ignore[reportCallIssue]
-    shared = rows.select(np.flatnonzero(known_N >= 0))
-    kept = _foreign(run, ours, shared, data)
-    cap = run.recipe.split.test_rows
-    chosen = kept if cap is None else run.recipe.split.first(kept, cap)
-    return chosen, len(rows) - len(shared), len(shared) - len(kept)
-
-
-def _foreign(run: Finished, ours: Rows, rows: datasets.Dataset, data: Data) -> datasets.Dataset:
+def _foreign(recipe: Recipe, ours: Rows, rows: datasets.Dataset, data: Data) -> datasets.Dataset:
     """The rows whose text is not among ours."""
     own_N = repeated(ours.train, rows)
     if ours.test is not None:
         own_N |= repeated(ours.test, rows)
     if own_N.all():
-        what = f"all {len(rows)} rows of {data.title} with a label of {run.recipe.name}"
-        raise InputError(f"{what} are in {run.recipe.data.title} too: they are not from elsewhere")
+        what = f"all {len(rows)} rows of {data.title} with a label of {recipe.name}"
+        raise InputError(f"{what} are in {recipe.data.title} too: they are not from elsewhere")
     return rows.select(np.flatnonzero(~own_N))
 
 
-def _known(run: Finished, theirs: Rows, data: Data) -> np.ndarray:
-    """The run's number of each label of theirs, -1 where it has none."""
-    numbers = {name: number for number, name in enumerate(run.result.labels)}
-    known_L = np.array([numbers.get(name, -1) for name in theirs.labels])
+def _known(recipe: Recipe, ours: Sequence[str], theirs: Sequence[str], data: Data) -> np.ndarray:
+    """The recipe's number of each label of theirs, -1 where it has none."""
+    numbers = {name: number for number, name in enumerate(ours)}
+    known_L = np.array([numbers.get(name, -1) for name in theirs])
     if (known_L < 0).all():
-        shown = [", ".join(names[:3]) + " …" * (len(names) > 3) for names in (theirs.labels, run.result.labels)]
-        raise InputError(f"{data.title} has no label of {run.recipe.name}: {shown[0]}; it knows {shown[1]}")
+        shown = [", ".join(names[:3]) + " …" * (len(names) > 3) for names in (theirs, ours)]
+        raise InputError(f"{data.title} has no label of {recipe.name}: {shown[0]}; it knows {shown[1]}")
     return known_L
 
 
-def _check_alike(run: Finished, ours: datasets.Dataset, theirs: datasets.Dataset, data: Data) -> None:
+def _check_alike(recipe: Recipe, ours: datasets.Dataset, theirs: datasets.Dataset, data: Data) -> None:
     read, given = ([name for name in INPUTS if name in rows.column_names] for rows in (ours, theirs))
     if read != given:
-        raise InputError(f"{run.recipe.name} reads {' and '.join(read)}, {data.title} has {' and '.join(given)}")
+        raise InputError(f"{recipe.name} reads {' and '.join(read)}, {data.title} has {' and '.join(given)}")

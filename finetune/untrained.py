@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from finetune.cache import UNTRAINED, keeping, kept_dir
-from finetune.checkpoint import Checkpoint, Weights, hash_weights, load_config, quiet
+from finetune.checkpoint import Checkpoint, Weights, hash_weights
 from finetune.errors import InputError
 from finetune.hashing import content_key
+from finetune.loading import load_config, quiet
 from finetune.progress import Silent
 
 FORMAT = 1  # counts up when the same seed gives other weights

@@ -1,6 +1,6 @@
 """What the score of one run owes to which chance: test items, the seed, or the rows that happened to be labelled.
 
-D draws of training rows, S seeds with each, N test items.
+D draws of training rows, S seeds with each, N test items; R runs of whatever is drawn.
 """
 
 from __future__ import annotations
@@ -23,27 +23,49 @@ class Components:
 def components(scores_DSN: np.ndarray) -> Components:
     """Items crossed with draws, seeds within draws: a variance analysis by moments (Searle, Casella, McCulloch 1992).
 
-    What items and runs have in common — one seed errs here, another there — moves every mean a little, and is taken off
-    where it would count as a difference of seeds or draws. A variance that comes out below nothing is nothing.
+    A variance that comes out below nothing is nothing.
     """
     draws, seeds, n = scores_DSN.shape
-    of_draw_DN = scores_DSN.mean(1)
-    items = float(scores_DSN.mean((0, 1)).var(ddof=1)) / n if n > 1 else 0.0
     within, between = None, None
     if seeds > 1:
-        spread = float(scores_DSN.mean(2).var(axis=1, ddof=1).mean())
-        within = max(0.0, spread - float(np.mean([_apart(each_SN) for each_SN in scores_DSN])) / n)
+        within = max(0.0, float(np.mean([of_runs(each_SN) for each_SN in scores_DSN])))
     if draws > 1:
-        spread = float(of_draw_DN.mean(1).var(ddof=1))
-        between = max(0.0, spread - (within or 0.0) / seeds - _apart(of_draw_DN) / n)
+        between = max(0.0, of_runs(scores_DSN.mean(1)) - (within or 0.0) / seeds)
+    items = of_items(scores_DSN.mean((0, 1))) if n > 1 else 0.0
     return Components(items=math.sqrt(items), seeds=_root(within), draws=_root(between))
 
 
-def _apart(scores_RN: np.ndarray) -> float:
-    """The variance of R runs' scores that neither the run nor the item explains."""
+def of_items(scores_N: np.ndarray) -> float:
+    """The variance of a mean over N items, were others of their kind drawn."""
+    return float(scores_N.var(ddof=1)) / len(scores_N)
+
+
+def of_runs(scores_RN: np.ndarray) -> float:
+    """The variance of a run's mean score, were other runs drawn; of endless items, so it may come out below nothing.
+
+    What items and runs have in common — one run errs here, another there — moves every mean a little and is taken off:
+    what neither the run nor the item explains, over N. The variance over items has it already.
+    """
     runs, n = scores_RN.shape
-    rest_RN = scores_RN - scores_RN.mean(0) - scores_RN.mean(1, keepdims=True) + scores_RN.mean()
-    return float((rest_RN**2).sum()) / max(1, (runs - 1) * (n - 1))
+    means_R = scores_RN.mean(1)
+    rest_RN = scores_RN - scores_RN.mean(0) - means_R[:, None] + scores_RN.mean()
+    common = float((rest_RN**2).sum()) / max(1, (runs - 1) * (n - 1))
+    return float(means_R.var(ddof=1)) - common / n
+
+
+def crossed_error(scores_SN: np.ndarray) -> float:
+    """The standard error of the mean over S seeds and N test items, for other seeds and items of the kind drawn.
+
+    Every seed is scored on all items. Of one seed it is the error over items alone.
+
+    Raises:
+        ValueError: fewer than two items.
+    """
+    seeds, n = scores_SN.shape
+    if n < 2:
+        raise ValueError(f"a standard error needs 2 test items, got {n}")
+    between = of_runs(scores_SN) / seeds if seeds > 1 else 0.0
+    return math.sqrt(of_items(scores_SN.mean(0)) + max(0.0, between))
 
 
 def _root(variance: float | None) -> float | None:

@@ -6,7 +6,8 @@ S seeds, N test items.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,18 +98,13 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
 
     Raises:
         InputError: the margin is not above 0; a system has fewer than two seeds, a run that came to no score, or scores
-            that are not of single examples; two were tested on different examples.
+            that are not of single examples; two were tested on different examples, or their data changed in between.
     """
     check_margin(margin)
     scores = [right(system) for system in systems]
-    first = systems[0] if systems else None
-    for other in systems:
-        if first is not None and rows_of(other) != rows_of(first):
-            raise InputError(
-                f"{first.name} and {other.name} were tested on different rows; with the same data, split.seed and "
-                "split.test_rows they are the same"
-            )
     pairs = list(itertools.combinations(systems, 2))
+    for one, other in pairs:
+        _check_alike(one, other)
     found = [paired.difference(one_SN, other_SN) for one_SN, other_SN in itertools.combinations(scores, 2)]
     counted = paired.holm([each.p for each in found])
     return [
@@ -123,9 +119,26 @@ def check_margin(margin: float) -> None:
         InputError: nothing can be equal within it, or everything is.
     """
     if not 0 < margin < 1:
+        why = "no two scores are farther apart" if margin >= 1 else "no test shows that two are exactly the same"
+        raise InputError(f"margin must be above 0 and below 100 points, got {100 * margin:g}: {why}")
+
+
+def _check_alike(one: System, other: System) -> None:
+    """
+    Raises:
+        InputError: what they were tested on differs, or what they were trained on has changed in between.
+    """
+    if rows_of(one) != rows_of(other):
         raise InputError(
-            f"margin must be above 0 and below 100 points, got {100 * margin:g}: no test shows that two are the same"
+            f"{one.name} and {other.name} were tested on different rows; with the same data, split.seed and "
+            "split.test_rows they are the same"
         )
+    for sums in contents((*one.runs, *other.runs)).values():
+        if len(sums) > 1:
+            raise InputError(
+                f"the data of {one.name} and {other.name} has changed in between, from sha256 "
+                f"{' to '.join(each[:8] for each in sums)}; run both again"
+            )
 
 
 def _verdict(one: System, other: System, found: Difference, p: float, among: int, margin: float) -> Verdict:
@@ -156,6 +169,8 @@ def unfit(system: System, fewest: int = 2) -> str:
         return f"{system.runs[0].headline} has no score for each test row, or the record is of an earlier version"
     if rows_of(system) is None:
         return "its runs were tested on different rows"
+    if any(len(sums) > 1 for sums in contents(system.runs).values()):
+        return "its data has changed between its runs"
     if len(system.runs) < fewest:
         return "of one seed there is no spread: 2 or more are needed"
     return ""
@@ -165,6 +180,15 @@ def rows_of(system: System) -> str | None:
     """Names the test rows of a system's runs; None where they do not say, or not the same."""
     names = {run.items.ids if run.items is not None else None for run in system.runs}
     return names.pop() if len(names) == 1 else None
+
+
+def contents(runs: Iterable[Result]) -> dict[str, dict[str, list[Result]]]:
+    """Which runs had which contents (sha256) of each data set that recipes name; more than one where it has changed."""
+    found: dict[str, dict[str, list[Result]]] = {}
+    for run in runs:
+        named = json.dumps(run.recipe["data"], sort_keys=True)
+        found.setdefault(named, {}).setdefault(run.data["sha256"], []).append(run)
+    return found
 
 
 def right(system: System) -> np.ndarray:

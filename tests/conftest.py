@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import tiny
 
-from finetune import Budget, Classification, Full, Local, Recipe
-from finetune.data.toy import ToyImages, ToyText
+from finetune import Recipe
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: runs look for garbage before they are measured, and need not look through all of that."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -38,21 +44,18 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def toy(checkpoint: Callable[[str], Path], own_cache: Path) -> Callable[[str], Recipe]:
-    """A recipe for a tiny checkpoint of a family that runs in a second, with a cache of the test's own."""
+    """The recipe for a tiny checkpoint of a family, with a cache of the test's own."""
     assert not own_cache.exists()
+    return lambda family: tiny.recipe(family, checkpoint(family))
 
-    def recipe(family: str) -> Recipe:
-        return Recipe(
-            name=f"toy_{family}",
-            checkpoint=Local(str(checkpoint(family))),
-            data=ToyImages() if family in tiny.IMAGE_FAMILIES else ToyText(),
-            task=Classification(),
-            method=Full(),
-            budget=Budget(epochs=2, batch_size=16),
-            precision="float32",
-        )
 
-    return recipe
+@pytest.fixture(scope="module")
+def shared(checkpoint: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tiny.Shared]:
+    """The same with a cache and a folder of runs that the tests of a file share: a run is made by the first of them."""
+    folder = tmp_path_factory.mktemp("shared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FINETUNE_CACHE", str(folder / "cache"))
+        yield tiny.Shared(out=folder / "out", toy=lambda family: tiny.recipe(family, checkpoint(family)))
 
 
 @pytest.fixture

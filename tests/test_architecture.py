@@ -15,7 +15,6 @@ LAYERS = [
     {
         "errors",
         "hashing",
-        "paired",
         "stats",
         "progress",
         "batches",
@@ -25,7 +24,7 @@ LAYERS = [
         "crossover",
         "variance",
     },
-    {"items", "neighbours", "parts", "solve"},
+    {"items", "neighbours", "paired", "parts", "solve"},
     {
         "axes",
         "anatomy",
@@ -46,6 +45,7 @@ LAYERS = [
     {"choice", "packaged"},
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},
+    {"loading"},
     {"features", "evaluate", "language", "texts", "untrained"},
     {"head"},
     {"sweep"},

@@ -114,6 +114,15 @@ def test_a_row_without_a_published_number_is_held_against_its_own_record() -> No
     assert (itself.kind, itself.why.partition(":")[0]) == ("open", "the record itself")
 
 
+def test_a_record_of_other_data_reproduces_nothing_and_both_contents_are_named() -> None:
+    before = [replace(run(0.95), data={**RUN.data, "sha256": "beefcafe" * 8}, seconds={**RUN.seconds, "train": 1.0})]
+    (found,) = outcomes(one(), [run(0.95)], before)
+    assert found.kind == "missed"
+    assert found.sentence.startswith(
+        f"bert_r8 full: our record is of other data (sha256 beefcafe, now {RUN.data['sha256'][:8]}), so nothing of it"
+    )
+
+
 def test_what_there_is_nothing_to_say_of_is_open_and_a_run_without_a_score_reproduces_nothing() -> None:
     assert [each.why for each in outcomes(one(published(0.95)), [])] == ["not run"]
     assert outcomes(one(), [run(0.95)])[0].why.startswith("nothing to reproduce")
@@ -144,6 +153,7 @@ def test_the_error_of_a_published_mean_counts_seeds_where_their_number_is_known(
     assert both.error == pytest.approx((0.005**2 + 0.01**2) ** 0.5)
     assert published(0.5, n=10_000, deviation=0.03).error == pytest.approx(0.005)
     assert published(0.5, deviation=0.03, seeds=9).error is None
+    assert published(0.5, n=10_000, score="macro_f1").error is None  # no share of rows, so n does not tell it
 
 
 def test_our_row_has_mean_deviation_n_and_error_and_an_open_one_is_dashes() -> None:
@@ -156,6 +166,10 @@ def test_our_row_has_mean_deviation_n_and_error_and_an_open_one_is_dashes() -> N
     assert row["standard error"] == "1.12"  # 0.5 over rows and 1.41 / √2 over seeds
     assert {open_[name] for name in made.header[3:-1]} == {"–"}
     assert made.notes[-1] == "open: 1 of 2 rows were not run"
+    fewer = beside(
+        table, [run(0.94), replace(run(0.5), method="lora", recipe={**RUN.recipe, "method": {"type": "LoRA"}})]
+    )
+    assert fewer.notes[-1] == "fewer seeds than the table asks for: bert_r8 full 1 of 2, bert_r8 lora 1 of 2"
     assert len(made.rows) == 2
     assert not any("stranger" in note for note in made.notes)
 
@@ -252,6 +266,15 @@ def test_a_table_of_ones_own_is_run_once_saved_rendered_judged_and_checked(
     def answer(*arguments: str) -> tuple[int, str, str]:
         return main([*arguments, "--out", str(tmp_path)]), *capsys.readouterr()
 
+    absent = (
+        f"finetune: there are no records {tmp_path / 'tables' / 'animals.json'} yet; `finetune table {mine} --save`"
+    )
+    code, out, err = answer("table", str(mine), "--recorded")
+    assert (code, absent in err) == (0, True)
+    assert "open: 2 of 2 rows were not run" in out
+    code, out, err = answer("table", str(mine), "--recorded", "--check")
+    assert (code, out, err.startswith(absent)) == (2, "", True)
+
     code, out, err = answer("table", str(mine), "--save", "--format", "csv")
     assert code == 0
     assert "done: 4 of 4 runs, 0 of them before" in err
@@ -279,6 +302,17 @@ def test_a_table_of_ones_own_is_run_once_saved_rendered_judged_and_checked(
     assert code == 1
     assert (out.count(",reproduced,"), out.count(",missed,")) == (1, 1)
     assert "finetune: mine frozen: accuracy 100.00 % does not reproduce 0.00 % (our record)" in err
+
+    for record in before:
+        record["data"]["sha256"] = "beefcafe" * 8
+    place.write_text(json.dumps(before))
+    code, out, err = answer("table", str(mine), "--check", "--format", "csv")
+    assert (code, out.count(",missed,")) == (1, 2)
+    assert err.count("our record is of other data (sha256 beefcafe, now ") == 2
+    place.write_text("[{")
+    code, out, err = answer("table", str(mine), "--check")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"finetune: {place} is damaged")
 
 
 def test_a_table_file_without_a_table_is_told_and_a_recipe_file_of_another_name(

@@ -13,6 +13,7 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
+from tiny import Shared
 from transformers import AutoModelForCausalLM
 
 from finetune import Files, Frozen, Full, InputError, Local, LoRA, Recipe, Result, cli, load, run
@@ -52,13 +53,13 @@ def measured(recipe: Recipe, out: Path, **given: object) -> Shift:
 
 
 def test_labels_are_the_same_by_name_and_the_answer_may_be_any_that_the_run_knows(
-    toy: Callable[[str], Recipe], tmp_path: Path
+    shared: Shared, tmp_path: Path
 ) -> None:
-    recipe = toy("bert")
-    _, folder = finished(recipe, tmp_path)
+    recipe = shared.toy("bert")
+    _, folder = finished(recipe, shared.out)
     texts = [("one two one", "number"), ("sun sun moon", "sky"), ("three two", "number"), ("moon cat", "sky")] * 3
     texts = [(f"{text}{' one' * (number + 12)}", label) for number, (text, label) in enumerate(texts)]
-    found = measured(recipe, tmp_path, on=rows(tmp_path, *(f"{text},{label}" for text, label in texts))).elsewhere
+    found = measured(recipe, shared.out, on=rows(tmp_path, *(f"{text},{label}" for text, label in texts))).elsewhere
     assert found is not None
     assert found.items is not None
     said = [each.label for each in load(folder)([text for text, _ in texts])]
@@ -68,50 +69,50 @@ def test_labels_are_the_same_by_name_and_the_answer_may_be_any_that_the_run_know
     assert (found.scores["accuracy"].n, found.others, found.own) == (12, 0, 0)
 
 
-def test_rows_of_labels_that_the_run_does_not_know_are_not_scored(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+def test_rows_of_labels_that_the_run_does_not_know_are_not_scored(shared: Shared, tmp_path: Path) -> None:
     on = rows(tmp_path, "red one,colour", "cat dog sheep dog,animal", "blue,colour", "sun moon moon sun,sky")
-    found = measured(toy("bert"), tmp_path, on=on).elsewhere
+    found = measured(shared.toy("bert"), shared.out, on=on).elsewhere
     assert found is not None
     assert (found.scores["accuracy"].n, found.others) == (2, 2)
 
 
-def test_rows_whose_text_the_runs_own_data_set_has_are_left_out(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
-    recipe = toy("bert")
+def test_rows_whose_text_the_runs_own_data_set_has_are_left_out(shared: Shared, tmp_path: Path) -> None:
+    recipe = shared.toy("bert")
     splits = session(recipe).splits()
     seen = [splits[part][0]["text"] for part in ("train", "validation", "test")]
     on = rows(tmp_path, *(f"{text},animal" for text in seen), "moon horse moon horse sheep,sky")
-    found = measured(recipe, tmp_path, on=on).elsewhere
+    found = measured(recipe, shared.out, on=on).elsewhere
     assert found is not None
     assert (found.scores["accuracy"].n, found.own) == (1, 3)
 
 
-def test_a_data_set_with_nothing_of_its_own_is_not_from_elsewhere(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+def test_a_data_set_with_nothing_of_its_own_is_not_from_elsewhere(shared: Shared) -> None:
     with pytest.raises(InputError, match="all 20 rows of toy with a label of toy_bert are in toy too: they are not"):
-        measured(toy("bert"), tmp_path, on=ToyText(test=20))
+        measured(shared.toy("bert"), shared.out, on=ToyText(test=20))
 
 
-def test_a_data_set_that_the_run_cannot_answer_is_named(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+def test_a_data_set_that_the_run_cannot_answer_is_named(shared: Shared, tmp_path: Path) -> None:
     on = rows(tmp_path, "a,red", "b,blue")
     with pytest.raises(InputError, match="elsewhere.csv has no label of toy_bert: blue, red; it knows animal, "):
-        measured(toy("bert"), tmp_path, on=on)
+        measured(shared.toy("bert"), shared.out, on=on)
     with pytest.raises(InputError, match="toy_bert reads text, toy has image"):
-        measured(toy("bert"), tmp_path, on=ToyImages())
+        measured(shared.toy("bert"), shared.out, on=ToyImages())
 
 
-def test_as_many_rows_are_scored_elsewhere_as_at_home(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
-    recipe = toy("bert").override(["split.test_rows=6"])
+def test_as_many_rows_are_scored_elsewhere_as_at_home(shared: Shared, tmp_path: Path) -> None:
+    recipe = shared.toy("bert").override(["split.test_rows=6"])
     lines = [f"{'sun ' * (number + 13)},{('sky', 'animal')[number % 2]}" for number in range(20)]
-    found = measured(recipe, tmp_path, on=rows(tmp_path, *lines)).elsewhere
+    found = measured(recipe, shared.out, on=rows(tmp_path, *lines)).elsewhere
     assert found is not None
     assert found.scores["accuracy"].n == 6
 
 
 @pytest.mark.parametrize("method", [Frozen(), Majority()], ids=["frozen", "majority"])
 def test_a_method_that_trains_no_backbone_forgets_nothing_and_takes_no_features_of_its_own(
-    toy: Callable[[str], Recipe], tmp_path: Path, method: Method
+    shared: Shared, method: Method
 ) -> None:
-    before = measured(toy("bert"), tmp_path).reference
-    found = measured(replace(toy("bert"), method=method), tmp_path).reference
+    before = measured(shared.toy("bert"), shared.out).reference
+    found = measured(replace(shared.toy("bert"), method=method), shared.out).reference
     assert before is not None
     assert found is not None
     assert before.trained
@@ -163,12 +164,10 @@ def test_a_backbone_that_lost_its_words_knows_less(toy: Callable[[str], Recipe],
     assert moved.high < 0
 
 
-def test_the_loss_of_a_token_is_that_of_the_checkpoint_as_a_language_model(
-    toy: Callable[[str], Recipe], tmp_path: Path
-) -> None:
-    recipe = toy("gpt2")
+def test_the_loss_of_a_token_is_that_of_the_checkpoint_as_a_language_model(shared: Shared) -> None:
+    recipe = shared.toy("gpt2")
     assert isinstance(recipe.checkpoint, Local)
-    found = measured(recipe, tmp_path).reference
+    found = measured(recipe, shared.out).reference
     assert found is not None
     assert found.language is not None
     model = AutoModelForCausalLM.from_pretrained(recipe.checkpoint.folder).eval()
@@ -187,17 +186,15 @@ def test_the_loss_of_a_token_is_that_of_the_checkpoint_as_a_language_model(
     assert found.language.change.value == pytest.approx(gap, abs=1e-6)
 
 
-def test_a_checkpoint_that_writes_no_text_or_lacks_the_head_for_it_has_no_such_loss(
-    toy: Callable[[str], Recipe], tmp_path: Path
-) -> None:
+def test_a_checkpoint_that_writes_no_text_or_lacks_the_head_for_it_has_no_such_loss(shared: Shared) -> None:
     for family in ("bert", "llama"):  # the tiny Llama was saved without the head, and its words are not tied
-        found = measured(toy(family), tmp_path).reference
+        found = measured(shared.toy(family), shared.out).reference
         assert found is not None
         assert found.language is None
 
 
-def test_a_head_that_the_checkpoint_holds_is_taken(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
-    recipe = toy("llama")
+def test_a_head_that_the_checkpoint_holds_is_taken(shared: Shared, tmp_path: Path) -> None:
+    recipe = shared.toy("llama")
     folder = tmp_path / "with_head"
     with torch.random.fork_rng(), torch.no_grad():
         AutoModelForCausalLM.from_config(deepcopy(tiny.CONFIGS["llama"])).save_pretrained(folder)
@@ -220,17 +217,17 @@ def test_what_was_measured_is_read_again_and_no_model_is_built(
         measured(recipe, tmp_path, on=rows(tmp_path, "cat dog sheep,animal", "moon moon sun,sky"))
 
 
-def test_a_run_that_came_to_no_score_is_measured_nowhere(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
-    result, _ = finished(toy("bert"), tmp_path)
-    lost = shift(toy("bert"), replace(result, status="diverged", scores={}), reference=REFERENCE)
+def test_a_run_that_came_to_no_score_is_measured_nowhere(shared: Shared) -> None:
+    result, _ = finished(shared.toy("bert"), shared.out)
+    lost = shift(shared.toy("bert"), replace(result, status="diverged", scores={}), reference=REFERENCE)
     assert (lost.elsewhere, lost.reference) == (None, None)
     found = shifts([lost])
     assert "diverged" in found.rows[0]
 
 
-def test_a_record_of_it_is_the_same_after_it_was_written(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+def test_a_record_of_it_is_the_same_after_it_was_written(shared: Shared, tmp_path: Path) -> None:
     on = rows(tmp_path, "cat dog sheep dog,animal", "sun moon moon sun,sky")
-    found = measured(toy("gpt2"), tmp_path, on=on)
+    found = measured(shared.toy("gpt2"), shared.out, on=on)
     again = Shift.from_json(json.loads(json.dumps(found.to_json())))
     assert again == found
     assert shifts([again]) == shifts([found])
@@ -239,11 +236,11 @@ def test_a_record_of_it_is_the_same_after_it_was_written(toy: Callable[[str], Re
 
 
 def test_the_table_has_a_row_for_each_method_over_its_seeds_and_says_what_was_left_out(
-    toy: Callable[[str], Recipe], tmp_path: Path
+    shared: Shared, tmp_path: Path
 ) -> None:
     on = rows(tmp_path, "cat dog sheep dog,animal", "sun moon moon sun,sky", "red,colour")
-    runs = [replace(toy("gpt2"), method=method, seed=seed) for method in (Frozen(), Full()) for seed in (0, 1)]
-    found = [measured(recipe, tmp_path, on=on) for recipe in runs]
+    runs = [replace(shared.toy("gpt2"), method=method, seed=seed) for method in (Frozen(), Full()) for seed in (0, 1)]
+    found = [measured(recipe, shared.out, on=on) for recipe in runs]
     made = shifts(found)
     frozen, full = (dict(zip(made.header, row, strict=True)) for row in made.rows)
     assert [row["method"] for row in (frozen, full)] == ["frozen", "full"]
@@ -253,14 +250,12 @@ def test_the_table_has_a_row_for_each_method_over_its_seeds_and_says_what_was_le
     assert frozen["nats more"] == "+0.000 (+0.000 to +0.000)"
     moved = np.mean([each.reference.language.change.value for each in found[2:] if each.reference])  # pyright: ignore
     assert full["nats more"].startswith(f"{moved:+.3f} (")
-    assert any("without 1 rows of labels that it does not know; it may answer any label" in n for n in made.notes)
+    assert any("without 1 row of labels that it does not know; it may answer any label" in n for n in made.notes)
     assert "frozen: no backbone is trained, so after is before" in made.notes
 
 
-def test_columns_without_a_measurement_are_left_out_and_why_is_told(
-    toy: Callable[[str], Recipe], tmp_path: Path
-) -> None:
-    made = shifts([measured(toy("bert"), tmp_path)])
+def test_columns_without_a_measurement_are_left_out_and_why_is_told(shared: Shared) -> None:
+    made = shifts([measured(shared.toy("bert"), shared.out)])
     assert not {"elsewhere", "elsewhere %", "rows", "nats before", "nats after", "nats more"} & set(made.header)
     assert "toy_bert: no data set from elsewhere is known for it; --on RECIPE names one" in made.notes
 
@@ -295,7 +290,7 @@ def test_a_run_is_asked_about_a_data_set_that_it_is_not_about() -> None:
 
 OWN = """
 from finetune import *
-from finetune.data.toy import ToyText
+from finetune.data.toy import ToyImages, ToyText
 recipe = Recipe(name={name!r}, checkpoint={checkpoint!r}, data={data!r}, task=Classification(), method=Full(),
     budget=Budget(epochs=1, batch_size=16), precision="float32")
 """
@@ -322,20 +317,57 @@ def test_the_command_prints_saves_and_is_printed_again_and_a_second_call_measure
     assert cli.main(["tables", "away", "--by", "elsewhere", "--out", out]) == 0
     assert capsys.readouterr().out == printed
     assert cli.main(["tables", "away", "--out", out]) == 2
-    assert "a record of a run is to have all fields of finetune.Result" in capsys.readouterr().err
+    assert "away was saved by `finetune elsewhere`; `finetune tables away --by elsewhere`" in capsys.readouterr().err
 
 
-def test_the_command_names_the_run_that_it_could_not_measure_and_shows_the_others(
+def test_what_does_not_fit_the_runs_is_refused_before_anything_is_run(
     toy: Callable[[str], Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = toy("bert").checkpoint
-    for name, data in (("mine", ToyText()), ("other", rows(tmp_path, *["a b,red", "c d,blue"] * 10))):
+    others = {"other": rows(tmp_path, *["a b,red", "c d,blue"] * 10), "pictures": ToyImages(), "same": ToyText(test=20)}
+    for name, data in ({"mine": ToyText()} | others).items():
         (tmp_path / f"{name}.py").write_text(OWN.format(name=name, checkpoint=checkpoint, data=data))
-    mine, other = str(tmp_path / "mine.py"), str(tmp_path / "other.py")
-    arguments = ["elsewhere", mine, "--methods", "frozen", "--seeds", "1", "--out", str(tmp_path / "out")]
-    assert cli.main([*arguments, "--on", other, "--reference", mine]) == 2
-    said = capsys.readouterr()
-    assert "finetune: mine frozen seed 0: elsewhere.csv has no label of mine: blue, red; it knows" in said.err
-    assert said.out.splitlines()[2].split()[:2] == ["mine", "frozen"]
+    out, mine = tmp_path / "out", str(tmp_path / "mine.py")
+    arguments = ["elsewhere", mine, "--methods", "frozen", "--seeds", "1", "--out", str(out)]
+    for option, name, words in (
+        ("--on", "other.py", "elsewhere.csv has no label of mine: blue, red; it knows animal, "),
+        ("--on", "pictures.py", "mine reads text, toy has image"),
+        ("--on", "same.py", "all 20 rows of toy with a label of mine are in toy too: they are not from elsewhere"),
+        ("--reference", "pictures.py", "mine reads text, toy has image"),
+    ):
+        assert cli.main([*arguments, option, str(tmp_path / name)]) == 2
+        assert f"finetune: {words}" in capsys.readouterr().err
     assert cli.main([*arguments, "--on", "bert_r9"]) == 2
     assert "unknown recipe 'bert_r9'; did you mean 'bert_r8'?" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_command_shows_what_else_there_is_of_a_run_that_it_could_not_measure(
+    toy: Callable[[str], Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(OWN.format(name="mine", checkpoint=toy("bert").checkpoint, data=ToyText()))
+    mine, out = str(tmp_path / "mine.py"), tmp_path / "out"
+    arguments = ["elsewhere", mine, "--methods", "frozen", "--seeds", "1", "--out", str(out), "--reference", mine]
+    assert cli.main(arguments) == 0
+    (kept,) = (out / "mine").glob("*/reference-*.json")
+    for damage in ("{", '{"of": "toy"}'):
+        kept.write_text(damage)
+        capsys.readouterr()
+        assert cli.main(arguments) == 2
+        said = capsys.readouterr()
+        assert f"finetune: mine frozen seed 0: {kept} is damaged" in said.err
+        assert "delete it and it is measured again" in said.err
+        assert said.out.splitlines()[2].split()[:2] == ["mine", "frozen"]
+
+
+def test_few_updates_are_told_where_a_backbone_had_no_time_to_forget(shared: Shared) -> None:
+    made = shifts([measured(shared.toy("bert"), shared.out)])
+    assert made.notes[0].startswith("few updates, which is no verdict on a method: toy_bert full 8; a smaller budget")
+
+
+def test_a_record_without_its_folder_and_a_run_about_all_that_is_known_are_refused(shared: Shared) -> None:
+    result, _ = finished(shared.toy("bert"), shared.out)
+    with pytest.raises(InputError, match="result is to be one that `run` or `compare` gave: a record alone holds no"):
+        shift(shared.toy("bert"), replace(result, folder=None), reference=REFERENCE)
+    with pytest.raises(InputError, match="toy_dinov2 is about all that is known here of its kind: --reference RECIPE"):
+        shift(replace(shared.toy("dinov2"), data=Photographs()), result)

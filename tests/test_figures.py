@@ -98,7 +98,7 @@ def test_a_long_token_is_cut_and_one_of_east_asia_counts_twice() -> None:
     assert fonts.short("한" * 8) == "한" * 6 + "…"
 
 
-@pytest.mark.parametrize(("tokens", "count"), [(1, 1), (4, 7), (16, 12), (64, 12), (200, 2)])
+@pytest.mark.parametrize(("tokens", "count"), [(1, 1), (4, 7), (16, 12), (64, 4), (200, 1)])
 def test_nothing_overlaps_and_nothing_is_cut_off(tokens: int, count: int) -> None:
     labels = [f"token{n}"[: 3 + n % 8] for n in range(tokens)]
     check_layout(text_figure(labels, count))

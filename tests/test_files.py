@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from finetune import Files, InputError
-from finetune.data import Rows, files
+from finetune.data import Rows
+from finetune.data.files import tables
 from finetune.progress import Silent
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -96,7 +97,7 @@ def test_a_file_edited_at_the_same_size_and_time_is_read_anew(tmp_path: Path) ->
         ("text;label\na, b;x\nb;y\n", r"rows.csv has a single column when divided at ','; set data.separator to ';'$"),
         ("text\tlabel\na\tx\nb\ty\n", r"single column when divided at ','; set data.separator to 'tab'$"),
         ("text,label\na,x\nb,y,z\n", "rows.csv cannot be read as csv: .*Expected 2 fields in line 3, saw 3"),
-        (b"text,label\ncaf\xe9,x\nb,y\n", "rows.csv cannot be read as csv: byte .* is not UTF-8"),
+        (b"text,label\ncaf\xe9,x\nb,y\n", r"as csv: line 2 \(byte 0xe9\) is not UTF-8; save the file as UTF-8$"),
         ("text,label,id\na,x,1\nb,y,1\n", "column 'id' must be unique, '1' occurs more than once"),
     ],
 )
@@ -106,6 +107,16 @@ def test_a_broken_csv_is_named_with_what_is_wrong(tmp_path: Path, content: str |
         data = Files(train=data.train, id="id")
     with pytest.raises(InputError, match=words):
         read(data)
+
+
+def test_a_file_in_another_encoding_is_one_line_and_the_reader_adds_none(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in (("rows.csv", GOOD), ("rows.jsonl", '{"text": "good film", "label": "fresh"}\n' * 3)):
+        data = csv(tmp_path, content.replace("film", "caf\xe9", 1).encode("latin-1"), name)
+        with pytest.raises(InputError, match=rf"{name} cannot be read as .*: line . \(byte 0xe9\) is not UTF-8; save"):
+            read(data)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_other_separators_are_read_where_they_are_named(tmp_path: Path) -> None:
@@ -231,7 +242,7 @@ def test_a_file_read_in_portions_is_the_file_read_at_once(tmp_path: Path, monkey
     data = csv(tmp_path, "text,label\n" + "".join(f"{'abcd'[n % 4]},{n % 2}\n" for n in range(23)))
     found = []
     for portion in (10_000, 5):
-        monkeypatch.setattr(files, "PORTION", portion)
+        monkeypatch.setattr(tables, "PORTION", portion)
         monkeypatch.setenv("FINETUNE_CACHE", str(tmp_path / str(portion)))
         found.append(read(data).train.to_list())
     assert found[0] == found[1]

@@ -32,15 +32,17 @@ def truth(gap: float, wobble: float) -> float:
     return float(stats.norm.cdf((0.8 + gap) / spread) - stats.norm.cdf(0.8 / spread))
 
 
-@pytest.mark.parametrize("wobble", [0.0, 0.15])
-@pytest.mark.parametrize(("items", "seeds"), [(400, (3, 3)), (200, (5, 5)), (800, (3, 5))])
-def test_the_interval_covers_the_truth_as_often_as_it_says(items: int, seeds: tuple[int, int], wobble: float) -> None:
+@pytest.mark.parametrize(("wobble", "most"), [(0.0, 0.98), (0.15, 0.97)])  # seeds that do not matter cost width
+@pytest.mark.parametrize(("items", "seeds"), [(400, (3, 3)), (200, (5, 5)), (800, (3, 5)), (2189, (2, 2))])
+def test_the_interval_covers_the_truth_as_often_as_it_says(
+    items: int, seeds: tuple[int, int], wobble: float, most: float
+) -> None:
     rng = np.random.default_rng(RNG_SEED)
     gap, draws, inside = 0.3, 2000, 0
     for _ in range(draws):
         found = paired.difference(*experiment(rng, items, seeds, gap, wobble))
         inside += found.low <= truth(gap, wobble) <= found.high
-    assert 0.93 <= inside / draws <= 0.975
+    assert 0.93 <= inside / draws <= (0.99 if seeds == (2, 2) and not wobble else most)
 
 
 @pytest.mark.parametrize("wobble", [0.0, 0.15])
@@ -48,6 +50,13 @@ def test_of_two_equal_systems_one_is_called_better_at_most_one_time_in_twenty(wo
     rng = np.random.default_rng(RNG_SEED)
     claims = sum(paired.difference(*experiment(rng, 400, (3, 3), 0.0, wobble)).p < 0.05 for _ in range(2000))
     assert claims / 2000 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+@pytest.mark.parametrize("wobble", [0.05, 0.15, 0.4])
+def test_of_two_seeds_each_no_more_than_one_claim_in_fourteen_is_of_nothing(wobble: float) -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    claims = sum(paired.difference(*experiment(rng, 400, (2, 2), 0.0, wobble)).p < 0.05 for _ in range(2000))
+    assert claims / 2000 <= 1 / 14
 
 
 def test_a_real_difference_is_mostly_found() -> None:
@@ -72,7 +81,7 @@ def test_of_items_that_are_all_alike_the_variance_is_that_of_the_seeds() -> None
     expected = stats.ttest_ind(ours, theirs, equal_var=False)
     seeds = (ours.var(ddof=1) + theirs.var(ddof=1)) / 3
     assert found.variance.items == pytest.approx(0, abs=1e-12)
-    assert found.variance.seeds == pytest.approx(seeds, rel=0.03)  # a fortieth of it counts as the items'
+    assert found.variance.seeds == pytest.approx(seeds)
     assert found.freedom == pytest.approx(expected.df)
 
 

@@ -85,3 +85,9 @@ def test_two_settings_for_one_cell_are_refused(records: dict[tuple[str, str], Re
     other = replace(full, recipe={**full.recipe, "budget": {"epochs": 9}})
     with pytest.raises(InputError, match="one cell for toy_bert full uniform, which was run with several settings"):
         recovery([*records.values(), other])
+
+
+def test_where_no_attention_was_swapped_the_table_says_how_one_is(records: dict[tuple[str, str], Result]) -> None:
+    told = "no attention but the checkpoint's own: `finetune compare … --attention stock,uniform` sets others beside it"
+    assert told not in recovery(records.values()).notes
+    assert recovery([run for (attention, _), run in records.items() if attention == "stock"]).notes[0] == told

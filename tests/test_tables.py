@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from finetune import LoRA, Recipe, Result, run
+from finetune import LoRA, Recipe, Result, commands, run
 from finetune.report.groups import Failed
 from finetune.report.tables import table
 from finetune.stats import Estimate
+
+ONE_SEED = "one seed: no spread, and no interval but over test rows"
 
 
 @pytest.fixture
@@ -149,13 +151,62 @@ def test_what_flatters_and_what_was_cut_is_told_once_however_many_rows_it_is_tru
     assert len(notes) == 4
 
 
+def named(result: Result, name: str) -> Result:
+    return replace(result, recipe={**result.recipe, "name": name})
+
+
+def test_what_was_cut_of_a_recipe_is_not_told_again_of_its_controls(result: Result) -> None:
+    cut = replace(result, truncated={"train": 3, "validation": 0, "test": 0})
+    found = [cut, named(cut, "toy_bert+untrained"), named(cut, "toy_bert+again"), named(cut, "other+shuffled")]
+    lines = [note for note in table(found).notes if " texts cut " in note]
+    assert [line.partition(":")[0] for line in lines] == ["toy_bert", "other+shuffled"]
+
+
+def test_labels_that_no_training_row_has_are_told_and_a_run_counts_them(result: Result) -> None:
+    assert result.unseen == ()
+    assert Result.from_json(result.to_json()).unseen == ()
+    two = replace(result, labels=tuple("abcdefgh"), unseen=tuple("abcdef"))
+    told = "toy_bert: 6 of 8 labels have none of the 54 training rows, so nothing learns them: a, b, c, d, e …"
+    assert told in table([two, named(two, "toy_bert+again")]).notes
+    assert not any("training rows" in note for note in table([result]).notes)
+
+
+def test_a_table_wider_than_the_screen_says_once_what_all_rows_have_and_goes_on_below(result: Result) -> None:
+    wide = table([with_seed(result, 0, 0.8), replace(with_settings(result), updates=100)])
+    assert wide.terminal(1000) == wide.terminal()
+    told = next(line for line in wide.terminal(100).splitlines() if line.startswith("in every row: train rows 54, "))
+    assert "test rows 30" in told
+    assert "seeds 1" in told
+    cells = {cell for row in wide.rows for cell in row}
+    for width in range(60, 110):
+        text = wide.terminal(width)
+        above, _, _ = text.partition("\n\nin every row: ")
+        assert max(map(len, above.splitlines())) <= width
+        assert all(cell in text for cell in cells)
+        assert len([line for line in above.splitlines() if line.startswith("toy_bert")]) % 2 == 0
+    alone = table([result]).terminal(60)
+    assert "in every row" not in alone
+    assert all(cell in alone for cell in table([result]).rows[0])
+
+
+def test_only_a_screen_folds_a_table(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = table([result])
+    monkeypatch.setenv("COLUMNS", "80")
+    assert commands.written(wide, "terminal") == wide.terminal()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert commands.written(wide, "terminal") == wide.terminal(80) != wide.terminal()
+    assert commands.written(wide, "markdown") == wide.markdown()
+
+
 def test_one_seed_is_told_to_have_no_spread_and_named_where_others_have_more(result: Result) -> None:
     lora = replace(with_settings(result), updates=100)
     plain = replace(result, test_rows_in_train=0, updates=100)
     two = [with_seed(plain, 0, 0.8), with_seed(plain, 1, 0.9)]
-    assert table([plain]).notes == ("one seed: no spread",)
+    assert table([plain]).notes == (ONE_SEED,)
     assert table(two).notes == ()
-    assert table([*two, replace(lora, test_rows_in_train=0)]).notes == ("one seed, so no spread: toy_bert lora",)
+    assert table([*two, replace(lora, test_rows_in_train=0)]).notes == (
+        "one seed, so no spread, and no interval but over test rows: toy_bert lora",
+    )
 
 
 def test_a_backbone_that_hardly_moved_is_told_with_its_updates_and_a_head_on_features_is_not(result: Result) -> None:
@@ -163,7 +214,7 @@ def test_a_backbone_that_hardly_moved_is_told_with_its_updates_and_a_head_on_fea
     told = "few updates, which is no verdict on a method: toy_bert full 6; a smaller budget.batch_size or more"
     assert table([short]).notes[0].startswith(told)
     head = replace(short, seconds={**short.seconds, "features": 2.0})
-    assert table([head]).notes == ("one seed: no spread",)
+    assert table([head]).notes == (ONE_SEED,)
 
 
 def test_a_diverged_run_is_told_with_its_seed(result: Result) -> None:

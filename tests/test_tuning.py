@@ -277,15 +277,23 @@ def test_few_rows_are_passed_over_until_there_are_as_many_updates_as_asked(
     assert (result.rows["train"], result.updates, result.epochs) == (12, 7, 7)
 
 
-@pytest.mark.parametrize("by", ["trial", "layer"])
-def test_what_was_tried_is_drawn(toy_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], by: str) -> None:
+def test_what_was_tried_is_drawn(toy_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "out")
     call = ["compare", str(toy_file), "--methods", "frozen,full", "--trials", "2", "--seeds", "1", "--out", out]
     assert main([*call, "--save", "tuned"]) == 0
-    picture = tmp_path / f"{by}.svg"
-    assert main(["tables", "tuned", "--by", by, "--figure", str(picture), "--out", out]) == 0
-    assert f"drawn: {picture}" in capsys.readouterr().out
-    assert picture.read_text().startswith("<?xml")
+    for by in ("trial", "layer"):
+        picture = tmp_path / f"{by}.svg"
+        assert main(["tables", "tuned", "--by", by, "--figure", str(picture), "--out", out]) == 0
+        assert f"drawn: {picture}" in capsys.readouterr().out
+        assert picture.read_text().startswith("<?xml")
+
+
+def test_a_table_of_trials_or_layers_without_any_says_how_there_would_be_some(trial: Result) -> None:
+    run = replace(trial, rows={**trial.rows, "test": 30}, choice=None)
+    assert trials([run]).notes == (
+        "nothing was tried: `finetune compare … --trials 5` gives each method five settings",
+    )
+    assert layers([run]).notes[0].startswith("no frozen backbone was swept: `finetune compare … --methods frozen ")
 
 
 def test_only_what_was_varied_is_drawn(toy_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

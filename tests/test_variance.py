@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finetune import Frozen, Full, InputError, Recipe, Split, compare, grid, run
+from finetune import Frozen, Full, InputError, Recipe, Split, compare, grid, paired, run
 from finetune.report.components import variances
-from finetune.variance import components
+from finetune.variance import components, crossed_error
 from finetune.verdict import System, right
 
 
@@ -39,6 +39,36 @@ def test_of_one_seed_and_one_draw_only_the_items_are_known() -> None:
 def test_runs_that_do_not_differ_owe_nothing_to_seeds_and_draws() -> None:
     found = components(np.broadcast_to(np.array([0.0, 1.0, 1.0]), (3, 2, 3)))
     assert (found.seeds, found.draws) == (0.0, 0.0)
+
+
+def test_the_error_over_items_and_seeds_is_how_much_means_of_other_items_and_seeds_differ() -> None:
+    rng = np.random.default_rng(0)
+    means, variances = [], []
+    for _ in range(3000):
+        scores_SN = rng.normal(size=(1, 40)) + 0.6 * rng.normal(size=(6, 1)) + 3.0 * rng.normal(size=(6, 40))
+        means.append(scores_SN.mean())
+        variances.append(crossed_error(scores_SN) ** 2)
+    assert np.mean(variances) == pytest.approx(np.var(means), rel=0.1)
+
+
+def test_the_error_of_one_seed_is_over_items_and_of_equal_items_over_seeds() -> None:
+    right_N = np.array([1.0, 0.0, 1.0, 1.0])
+    assert crossed_error(right_N[None]) == pytest.approx(right_N.std(ddof=1) / 2)
+    assert crossed_error(np.stack([right_N] * 3)) == pytest.approx(right_N.std(ddof=1) / 2)
+    assert crossed_error(np.array([[0.0, 0.0], [1.0, 1.0]])) == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="needs 2 test items, got 1"):
+        crossed_error(np.ones((3, 1)))
+
+
+def test_the_error_of_a_difference_is_the_same_formula_as_that_of_a_mean() -> None:
+    rng = np.random.default_rng(0)
+    scores_SN = (
+        rng.normal(size=(1, 9)) + 2.0 * rng.normal(size=(4, 1)) + rng.normal(size=(4, 9))
+    )  # few items, wide seeds
+    found = paired.difference(scores_SN, np.zeros((2, 9)))
+    assert found.variance.total == pytest.approx(crossed_error(scores_SN) ** 2, rel=1e-12)
+    value, low, high = paired.mean(scores_SN)
+    assert (value, low, high) == (found.value, found.low, found.high)
 
 
 def test_another_draw_trains_on_other_rows_and_tests_on_the_same(toy: Callable[[str], Recipe], tmp_path: Path) -> None:

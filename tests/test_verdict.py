@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from finetune import InputError, Recipe, Result, run
 from finetune.choice import Limits, frontier
 from finetune.cli import main
 from finetune.items import Items
+from finetune.report import records
 from finetune.report.tables import table
 from finetune.report.verdicts import verdicts
 from finetune.verdict import System, judge, unfit
@@ -137,10 +139,87 @@ def test_many_comparisons_need_more_for_the_same_claim(result: Result) -> None:
     assert among.among == 28
 
 
-@pytest.mark.parametrize("margin", [0.0, -1.0, 1.0])
-def test_a_margin_that_nothing_or_everything_is_within_is_refused(result: Result, margin: float) -> None:
-    with pytest.raises(InputError, match="margin must be above 0 and below 100 points, got"):
-        verdicts([result], margin)
+@pytest.mark.parametrize(
+    ("margin", "words"),
+    [
+        (0.0, "got 0: no test shows that two are exactly the same"),
+        (-1.0, "got -100: no test shows that two are exactly the same"),
+        (math.nan, "got nan: no test"),
+        (1.0, "got 100: no two scores are farther apart"),
+        (1.5, "got 150: no two scores are farther apart"),
+    ],
+)
+def test_a_margin_that_nothing_or_everything_is_within_is_refused(result: Result, margin: float, words: str) -> None:
+    for judged in (lambda: verdicts([result], margin), lambda: judge([], margin)):
+        with pytest.raises(InputError, match=f"margin must be above 0 and below 100 points, {words}"):
+            judged()
+
+
+def with_data(runs: Sequence[Result], sha256: str) -> tuple[Result, ...]:
+    return tuple(replace(run, data={**run.data, "sha256": sha256}) for run in runs)
+
+
+def test_runs_whose_data_has_changed_in_between_are_not_compared_and_that_is_told(result: Result) -> None:
+    then, now = (system(result, name, right(0.9)) for name in ("full", "lora"))
+    now = replace(now, runs=with_data(now.runs, "beefcafe" * 8))
+    was = result.data["sha256"][:8]
+    with pytest.raises(
+        InputError, match=f"the data of full and lora has changed in between, from sha256 {was} to beef"
+    ):
+        judge([then, now])
+    torn = replace(then, runs=(then.runs[0], *now.runs[1:]))
+    with pytest.raises(InputError, match="no verdict on full: its data has changed between its runs"):
+        judge([torn, torn])
+    found = verdicts([*then.runs, *now.runs])
+    assert not found.rows
+    told = f"(sha256 {was} in 3 runs and beefcafe in 3 runs); only runs on the same are compared"
+    assert f"toy_bert: the data has changed in between {told}" in found.notes
+    assert f"toy_bert: the data has changed in between {told}" in table([*then.runs, *now.runs]).notes
+
+
+def test_other_data_by_another_name_is_no_change_and_is_compared(result: Result) -> None:
+    full, lora = (system(result, name, right(accuracy)) for name, accuracy in (("full", 0.95), ("lora", 0.85)))
+    of = {"type": "Shuffled", "of": result.recipe["data"], "seed": 0}
+    runs = [replace(run, recipe={**run.recipe, "data": of}) for run in with_data(lora.runs, "beefcafe" * 8)]
+    (found,) = judge([full, replace(lora, runs=tuple(runs))])
+    assert found.kind == "better"
+
+
+def test_a_score_that_no_single_example_has_gets_no_verdict_and_the_table_says_so(result: Result) -> None:
+    scores = {"macro_f1": result.scores["macro_f1"]}
+    f1 = [replace(run, items=None, scores=scores) for run in runs(result, "full", right(0.9))]
+    why = "no verdict on toy_bert full: macro_f1 has no score for each test row, or the record is of an earlier version"
+    assert why in verdicts(f1).notes
+    assert why in table(f1).notes
+    with pytest.raises(InputError, match=why.replace("toy_bert ", "")):
+        judge([System(name="full", runs=tuple(f1))] * 2)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda record: {**record, "rows": None}, "record 2: rows of a record is to be a mapping, got 'None'"),
+        (lambda record: {**record, "recipe": "bert"}, "record 2: recipe of a record is to be a mapping, got 'bert'"),
+        (lambda record: {**record, "labels": None}, "record 2: a record of a run is damaged, or of another version"),
+        (lambda record: {**record, "scores": {"accuracy": {"value": 1}}}, "record 2: a record of a run is damaged, or"),
+        (lambda record: {**record, "scores": {"accuracy": 1}}, "record 2: a record of a run is damaged, or"),
+        (lambda record: {"a": record}, "record 2: a record of a run is to have all fields of finetune.Result"),
+        (lambda _: 7, "record 2: a record of a run is to have all fields of finetune.Result, got '7'"),
+    ],
+)
+def test_a_damaged_record_of_a_table_is_named_with_its_place(
+    result: Result, tmp_path: Path, damage: Callable[[dict[str, object]], object], words: str
+) -> None:
+    (tmp_path / "mine.json").write_text(json.dumps([result.to_json(), damage(result.to_json())]))
+    with pytest.raises(InputError, match=f"{tmp_path / 'mine.json'}, {words}"):
+        records.read(tmp_path, "mine")
+    for content in (b"[{", b"\xff\xfe", b""):
+        (tmp_path / "mine.json").write_bytes(content)
+        with pytest.raises(InputError, match="mine.json is damaged .*; the command with --save that wrote it writes"):
+            records.read(tmp_path, "mine")
+    (tmp_path / "mine.json").write_text("{}")
+    with pytest.raises(InputError, match="mine.json holds no list of records; the command with --save that wrote it"):
+        records.read(tmp_path, "mine")
 
 
 def test_systems_that_cannot_be_judged_are_refused_with_the_reason(result: Result) -> None:
@@ -179,8 +258,8 @@ def test_runs_on_other_test_rows_are_judged_apart_and_what_cannot_be_is_told(res
 
 def test_the_command_judges_saved_tables(result: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "tables").mkdir()
-    records = [*runs(result, "full", right(0.95)), *runs(result, "frozen", right(0.85))]
-    (tmp_path / "tables" / "mine.json").write_text(json.dumps([each.to_json() for each in records]))
+    found = [*runs(result, "full", right(0.95)), *runs(result, "frozen", right(0.85))]
+    (tmp_path / "tables" / "mine.json").write_text(json.dumps([each.to_json() for each in found]))
     assert main(["verdict", "mine", "--out", str(tmp_path), "--format", "csv"]) == 0
     header, row = capsys.readouterr().out.strip().splitlines()
     assert header.startswith("higher,lower,verdict,score,points apart")
@@ -188,6 +267,8 @@ def test_the_command_judges_saved_tables(result: Result, tmp_path: Path, capsys:
     (tmp_path / "tables" / "torn.json").write_text("[{")
     for arguments, words in (
         (("mine", "--margin", "0"), "margin must be above 0"),
+        (("mine", "--margin", "-2"), "got -2: no test shows that two are exactly the same"),
+        (("mine", "--margin", "150"), "got 150: no two scores are farther apart"),
         (("mind",), "mine"),
         (("torn",), "that wrote it writes it again"),
     ):

@@ -5,6 +5,8 @@ They go through the same code as real ones: config, safetensors, tokenizer or im
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,8 @@ from transformers import (
     ViTConfig,
 )
 
-from finetune.data.toy import WORDS
+from finetune import Budget, Classification, Full, Local, Recipe
+from finetune.data.toy import WORDS, ToyImages, ToyText
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(word for words in WORDS.values() for word in words), *BYTES]
@@ -94,3 +97,24 @@ def tokenizer(family: str) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", **special
     )
+
+
+def recipe(family: str, checkpoint: Path) -> Recipe:
+    """A recipe for a tiny checkpoint that runs in a second."""
+    return Recipe(
+        name=f"toy_{family}",
+        checkpoint=Local(str(checkpoint)),
+        data=ToyImages() if family in IMAGE_FAMILIES else ToyText(),
+        task=Classification(),
+        method=Full(),
+        budget=Budget(epochs=2, batch_size=16),
+        precision="float32",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What tests of one file share. Its runs are only looked at: a test that damages one makes its own."""
+
+    out: Path
+    toy: Callable[[str], Recipe]

@@ -29,7 +29,7 @@ from finetune.certificate.pair import (
     within,
     written,
 )
-from finetune.checkpoint import load_model, quiet
+from finetune.loading import load_model, quiet
 from finetune.methods.lora import LoRA
 
 WORDS = 5  # to be generated

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import shutil
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -101,6 +102,13 @@ def layout(given: Any) -> Callable[..., Table]:
     from finetune.report.trials import trials
 
     return dict(zip(LAYOUTS, (table, recovery, trials, layers, labels, variances), strict=True))[given.by]
+
+
+def written(table: Table, form: str) -> str:
+    """The table in one of FORMATS; where it is read on a screen, so wide as that is."""
+    if form == "terminal" and sys.stdout.isatty():
+        return table.terminal(shutil.get_terminal_size().columns)
+    return getattr(table, form)()
 
 
 def takes_out(parser: argparse.ArgumentParser) -> None:

@@ -63,6 +63,10 @@ def _check(given: Any) -> None:
     for name, value in others.items():
         if given.positions and value is not None:
             raise InputError(f"--positions are the checkpoint's, whatever it reads or learns: leave out {name}")
+    if given.input is not None and not given.input.strip():
+        raise InputError(
+            f"INPUT is empty, and nothing in it to look at: got {given.input!r}; leave it out for a test row"
+        )
     if given.after and given.attention:
         raise InputError("--after shows the run's own attention, before and after: leave out --attention")
 

@@ -69,7 +69,7 @@ class Compare(Command):
         progress.say(commands.where(comparison, given.out))
         if commands.first():
             tables = _tables(comparison, given)
-            print("\n\n".join(getattr(table, given.format)() for table in tables.values()))
+            print("\n\n".join(commands.written(table, given.format) for table in tables.values()))
             if given.save:
                 save(tables, comparison, Path(given.out) / "tables", given.save)
         return commands.ending(comparison)

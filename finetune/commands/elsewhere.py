@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from finetune.data import Data
     from finetune.grid import Comparison
     from finetune.progress import Silent
+    from finetune.recipe import Recipe
     from finetune.shift import Shift
 
 
@@ -51,13 +52,15 @@ class Elsewhere(Command):
         commands.check_save(given)
         on, reference = _data(given.on), _data(given.reference)
         progress = commands.progress()
-        recipes = list(dict.fromkeys(grid.seeds(commands.variants(given, progress), given.seeds)))
+        variants = commands.variants(given, progress)
+        recipes = list(dict.fromkeys(grid.seeds(variants, given.seeds)))
+        _check(variants, on, reference, progress)
         comparison = grid.compare(recipes, out=given.out, progress=progress)
         progress.say(commands.where(comparison, given.out))
         found, complaints = _measured(recipes, comparison, on, reference, progress)
         if commands.first():
             table = comparison.table(lambda _, failed: shifts(found, failed))
-            print(getattr(table, given.format)())
+            print(commands.written(table, given.format))
             if given.save:
                 folder = Path(given.out) / "tables"
                 table.save(folder, given.save)
@@ -73,8 +76,21 @@ def _data(name: str | None) -> Data | None:
     return None if name is None else catalog.load(name).recipe.data
 
 
+def _check(recipes: list[Recipe], on: Data | None, reference: Data | None, progress: Silent) -> None:
+    """
+    Raises:
+        InputError: what was named does not fit one of them.
+    """
+    from finetune.elsewhere import check
+    from finetune.session import Shelf
+
+    shelf = Shelf()
+    for recipe in {(each.name, each.checkpoint, each.data): each for each in recipes}.values():
+        check(recipe, on=on, reference=reference, progress=progress, shelf=shelf)
+
+
 def _measured(
-    recipes: list[Any], comparison: Comparison, on: Data | None, reference: Data | None, progress: Silent
+    recipes: list[Recipe], comparison: Comparison, on: Data | None, reference: Data | None, progress: Silent
 ) -> tuple[list[Shift], list[str]]:
     """Each run that there is, and what could not be done."""
     from finetune.elsewhere import shift

@@ -35,5 +35,5 @@ class Plan(Command):
                 print(f"finetune: {recipe.variant}: {error}", file=sys.stderr)
                 failed = True
         if found and commands.first():
-            print(getattr(forecasts(found), given.format)())
+            print(commands.written(forecasts(found), given.format))
         return 2 if failed else 0

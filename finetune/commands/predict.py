@@ -30,6 +30,9 @@ class Predict(Command):
 
         if given.pairs and len(given.inputs) % 2:
             raise InputError(f"--pairs takes an even number of texts, got {len(given.inputs)}")
+        for number, each in enumerate(given.inputs, 1):
+            if not (each.strip() or given.pairs):  # of a pair one half may be empty, as in rows
+                raise InputError(f"INPUT {number} is empty, of which nothing can be said: got {each!r}")
         inputs = list(zip(given.inputs[::2], given.inputs[1::2], strict=True)) if given.pairs else given.inputs
         progress = commands.progress()
         predictions = load(given.run, progress=progress)(inputs)

@@ -36,7 +36,7 @@ class Run(Command):
         result = run(recipe, out=given.out, progress=progress)
         progress.say(_where(result))
         if commands.first():
-            print(table([result]).terminal())
+            print(commands.written(table([result]), "terminal"))
         return 0 if result.status == "done" else 1
 
 

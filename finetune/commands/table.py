@@ -50,6 +50,8 @@ class Table(Command):
         table = catalog.table(given.table)
         folder, name = Path(given.out) / "tables", Path(given.table).stem
         earlier = _records(folder, name)
+        if given.recorded and not earlier:
+            _tell_missing(folder / f"{name}.json", given)
         comparison = None if given.recorded else _compare(table, given.out)
         results = earlier if comparison is None else comparison.results
         code = 0 if comparison is None else commands.ending(comparison)
@@ -95,11 +97,23 @@ def _records(folder: Path, name: str) -> list[Result]:
     return records.read(folder, name) if (folder / f"{name}.json").is_file() else []
 
 
+def _tell_missing(path: Path, given: Any) -> None:
+    """
+    Raises:
+        InputError: there is nothing to check.
+    """
+    told = f"there are no records {path} yet; `finetune table {given.table} --save` makes them"
+    if given.check:
+        raise InputError(told)
+    if commands.first():
+        print(f"finetune: {told}", file=sys.stderr)
+
+
 def _check(table: BenchmarkTable, results: Any, earlier: list[Result], form: str) -> int:
     from finetune.report.reproduction import checks, outcomes
 
     found = outcomes(table, results, earlier)
-    print(getattr(checks(found), form)())
+    print(commands.written(checks(found), form))
     missed = [each for each in found if each.kind == "missed"]
     for each in missed:
         print(f"finetune: {each.sentence}", file=sys.stderr)
@@ -112,7 +126,7 @@ def _show(table: BenchmarkTable, results: Any, comparison: Comparison | None, gi
 
     layout = partial(beside, table)
     made = layout(results) if comparison is None else comparison.table(layout)
-    print(getattr(made, given.format)())
+    print(commands.written(made, given.format))
     if given.save:
         made.save(place.parent, place.name)
     if given.save and comparison is not None:  # else they are what was read

@@ -40,7 +40,7 @@ class Tables(Command):
         folder = Path(given.out) / "tables"
         tables = {name: _made(given, folder, name) for name in given.names}
         for number, (name, made) in enumerate(tables.items()):
-            print("\n" * bool(number) + getattr(made, given.format)())
+            print("\n" * bool(number) + commands.written(made, given.format))
             if given.save:
                 made.save(folder, name)
         if given.figure:

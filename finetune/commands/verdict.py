@@ -34,5 +34,5 @@ class Verdict(Command):
         folder = Path(given.out) / "tables"
         runs = [run for name in given.names for run in records.read(folder, name)]
         limits = Limits(minutes=given.minutes, saved_mb=given.saved_mb, trained=given.trained)
-        print(getattr(verdicts(runs, given.margin / 100, limits), given.format)())
+        print(commands.written(verdicts(runs, given.margin / 100, limits), given.format))
         return 0

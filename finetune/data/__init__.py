@@ -100,15 +100,18 @@ def class_names(labels: Iterable[str], where: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """Keeps the readers' own progress bars off the screen for a while: they would cut through ours."""
+def quiet() -> Iterator[None]:
+    """Without the readers' own bars and lines for a while: they would cut through ours, and say what is raised too."""
     import datasets
+    from datasets.utils import logging
 
-    bars = not datasets.are_progress_bars_disabled()
+    verbosity, bars = logging.get_verbosity(), not datasets.are_progress_bars_disabled()
+    logging.set_verbosity(logging.CRITICAL)
     datasets.disable_progress_bars()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if bars:
             datasets.enable_progress_bars()
 

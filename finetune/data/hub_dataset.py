@@ -16,7 +16,7 @@ from huggingface_hub import DatasetCard
 from huggingface_hub.utils import filter_repo_objects
 
 from finetune.cache import cache_dir
-from finetune.data import Data, Fetched, Rows, class_names, without_bars
+from finetune.data import Data, Fetched, Rows, class_names, quiet
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
 from finetune.progress import Silent
@@ -136,7 +136,7 @@ class HubDataset(Data):
     def _reading(self) -> Iterator[None]:
         """Turns the reader's complaints into one line."""
         try:
-            with without_bars():
+            with quiet():
                 yield
         except InputError:
             raise

@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finetune.anatomy import backbone
-from finetune.checkpoint import Weights, quiet
+from finetune.checkpoint import Weights
 from finetune.encode import Examples
 from finetune.features import Extraction
+from finetune.loading import quiet
 from finetune.optim import AdamW, Budget
 from finetune.parts import Part
 from finetune.precision import cast

@@ -52,6 +52,10 @@ def beside(table: BenchmarkTable, results: Iterable[Result], failed: Iterable[Fa
     missing = sum(why == NOT_RUN for why in every.values())
     lines = [each.sentence for each in told if each.kind != "open"]
     lines += [f"open: {missing} of {len(every)} rows were not run"] if missing else []
+    fewer = [
+        f"{table.name(row)} {n} of {row.seeds}" for row in table.rows if 0 < (n := len(runs_of(row, known))) < row.seeds
+    ]
+    lines += [f"fewer seeds than the table asks for: {', '.join(fewer)}"] if fewer else []
     return replace(made, notes=(*made.notes, *lines))
 
 

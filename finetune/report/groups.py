@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune.result import Result
-from finetune.verdict import System, rows_of, unfit
+from finetune.verdict import System, contents, rows_of, unfit
 
 CONTROLS = {"method": ("Majority", "Surface"), "data": ("Shuffled",), "checkpoint": ("Untrained",)}  # kinds of parts
 AGAIN = "+again"  # what the name of a recipe ends in that was made a second time, to see whether it comes out alike
@@ -92,12 +92,16 @@ def systems(groups: Sequence[Group]) -> list[System]:
 
 
 def comparable(systems: Sequence[System]) -> list[list[System]]:
-    """Those that a verdict can be made of, by their test rows and score."""
-    by_rows: dict[tuple[str | None, str], list[System]] = {}
-    for system in systems:
-        if not unfit(system):
-            by_rows.setdefault((rows_of(system), system.runs[0].headline), []).append(system)
-    return list(by_rows.values())
+    """Those that a verdict can be made of, by their test rows and score; of data that has changed, by its content."""
+    every = [system for system in systems if not unfit(system)]
+    known = contents(run for system in every for run in system.runs).values()
+    changed = {sha256 for sums in known if len(sums) > 1 for sha256 in sums}
+    alike: dict[tuple[str | None, str, str], list[System]] = {}
+    for system in every:
+        sha256 = system.runs[0].data["sha256"]
+        key = (rows_of(system), system.runs[0].headline, sha256 if sha256 in changed else "")
+        alike.setdefault(key, []).append(system)
+    return list(alike.values())
 
 
 def _group(runs: Sequence[Result | Failed]) -> Group:

@@ -47,4 +47,7 @@ def _marked(row: tuple[str, ...], swept: Mapping[tuple[str, str, str], Result]) 
 
 def _notes(runs: Sequence[Result]) -> tuple[str, ...]:
     lines = ["layer 0 is what the embeddings say; of each place the penalty with the least squared error"]
-    return (*lines, *chosen(families(runs))) if runs else ()
+    none = (
+        "no frozen backbone was swept: `finetune compare … --methods frozen --trials 2` tries every layer and pooling"
+    )
+    return (*lines, *chosen(families(runs))) if runs else (none,)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from finetune.report.groups import AGAIN, Group, comparable, systems
 from finetune.result import Result
-from finetune.verdict import System, judge
+from finetune.verdict import System, contents, judge, unfit
 
 FEW = 30  # updates of a backbone
+SHOWN = 5  # labels in a line
 FEW_ROWS = 4  # of a table, on the same test rows: six pairs
 
 
@@ -22,9 +23,11 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
     lines = [
         *_repeated(results),
         *_cut(results),
-        *_short(groups),
+        *_unseen(results),
+        *short(groups),
         *lost(groups),
         *single(groups),
+        *changed(results),
         *(_verdicts(groups) if judged else ()),
         *_controls(groups),
         *_alike(groups),
@@ -32,22 +35,38 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines))
 
 
+def _own(results: Sequence[Result]) -> list[Result]:
+    """Without controls that are named after a recipe: they have the rows of the recipe, of which all is said."""
+    names = {result.recipe["name"] for result in results}
+    return [each for each in results if not (base := each.recipe["name"].rpartition("+")[0]) or base not in names]
+
+
 def _repeated(results: Sequence[Result]) -> Iterator[str]:
-    for result in results:
+    for result in _own(results):
         if count := result.test_rows_in_train:
             texts = f"{count} of {result.rows['test']} test texts"
             yield f"{result.recipe['name']}: {texts} also in train; that flatters every method alike"
 
 
 def _cut(results: Sequence[Result]) -> Iterator[str]:
-    for result in results:
+    for result in _own(results):
         if count := sum(result.truncated.values()):
             longest = result.recipe["task"].get("max_length")
             length = f"{longest} tokens" if longest else "the longest the model reads"
             yield f"{result.recipe['name']}: {count} of {sum(result.rows.values())} texts cut to {length}"
 
 
-def _short(groups: Sequence[Group]) -> Iterator[str]:
+def _unseen(results: Sequence[Result]) -> Iterator[str]:
+    """Labels that nothing could be learned of."""
+    for result in _own(results):
+        if result.unseen:
+            shown = ", ".join(result.unseen[:SHOWN]) + " …" * (len(result.unseen) > SHOWN)
+            labels = f"{len(result.unseen)} of {len(result.labels)} labels"
+            rows = f"none of the {result.rows['train']} training rows"
+            yield f"{result.recipe['name']}: {labels} have {rows}, so nothing learns them: {shown}"
+
+
+def short(groups: Sequence[Group]) -> Iterator[str]:
     """Rows of backbones that hardly had the time to move: beside them a head alone looks better than it is."""
     short = {
         group.label: result.updates
@@ -82,14 +101,28 @@ def single(groups: Sequence[Group]) -> Iterator[str]:
     rows = [group for group in groups if group.results]
     alone = [group for group in rows if len(group.results) == 1]
     if alone and len(alone) == len(rows):
-        yield "one seed: no spread"
+        yield "one seed: no spread, and no interval but over test rows"
     elif alone:
-        yield f"one seed, so no spread: {', '.join(dict.fromkeys(group.label for group in alone))}"
+        labels = ", ".join(dict.fromkeys(group.label for group in alone))
+        yield f"one seed, so no spread, and no interval but over test rows: {labels}"
+
+
+def changed(results: Iterable[Result]) -> Iterator[str]:
+    """Data sets that were not the same in all runs that name them: only runs on the same rows can be compared."""
+    for sums in contents(results).values():
+        if len(sums) > 1:
+            names = ", ".join(dict.fromkeys(run.recipe["name"] for runs in sums.values() for run in runs))
+            told = " and ".join(f"{sha256[:8]} in {len(runs)} runs" for sha256, runs in sums.items())
+            yield f"{names}: the data has changed in between (sha256 {told}); only runs on the same are compared"
 
 
 def _verdicts(groups: Sequence[Group]) -> Iterator[str]:
     """Which of few rows is better; of many, the pairs are too many to stand here."""
-    together = comparable(systems([group for group in groups if not group.control]))
+    every = systems([group for group in groups if not group.control])
+    together = comparable(every)
+    for system in every:  # those of one seed, or without a score, are told of already
+        if len(system.runs) > 1 and all(run.status == "done" for run in system.runs) and (why := unfit(system)):
+            yield f"no verdict on {system.name}: {why}"
     for alike in together:
         if len(alike) <= FEW_ROWS:
             yield from (verdict.sentence for verdict in judge(alike))

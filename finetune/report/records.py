@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from finetune.errors import InputError, one_of
 from finetune.outputs import read_json, write_text, writing
@@ -35,7 +35,18 @@ def read(folder: Path, name: str, kind: type[Record] = Result) -> list[Record]:
     known = [path.stem for path in folder.glob("*.json")]
     if name not in known:
         raise one_of(f"table of {folder}", name, known)
-    found = read_json(folder / f"{name}.json", f"the `finetune compare … --save {name}` that wrote it writes it again")
+    found = read_json(folder / f"{name}.json", "the command with --save that wrote it writes it again")
     if not isinstance(found, list):
-        raise InputError(f"{folder / f'{name}.json'} holds no list of records; `finetune compare --save {name}` does")
-    return [kind.from_json(record) for record in found]
+        raise InputError(
+            f"{folder / f'{name}.json'} holds no list of records; the command with --save that wrote it writes it again"
+        )
+    if kind is Result and any(isinstance(record, dict) and "result" in record for record in found):
+        raise InputError(f"{name} was saved by `finetune elsewhere`; `finetune tables {name} --by elsewhere` prints it")
+    return [_read(record, kind, f"{folder / f'{name}.json'}, record {n}") for n, record in enumerate(found, 1)]
+
+
+def _read(record: Any, kind: type[Record], place: str) -> Record:
+    try:
+        return kind.from_json(record)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error

@@ -16,6 +16,7 @@ from finetune.stats import Estimate, averaged
 
 UNTRAINED = "stock_head"
 NAMES = {UNTRAINED: "no training"}
+ALONE = "no attention but the checkpoint's own: `finetune compare … --attention stock,uniform` sets others beside it"
 
 
 def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
@@ -51,7 +52,8 @@ def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
         row = (name, attention, *_counts(own), _moved(own.get(UNTRAINED)), *(_cell(own.get(each)) for each in methods))
         back = [_bought_back(own, stock)] if UNTRAINED in methods else []
         rows.append((*row, *back, *(_milliseconds(own.get(method)) for method in trained)))
-    return Table(header, tuple(rows), notes(found))
+    told = () if any(group.attention != "stock" for group in found) else (ALONE,)
+    return Table(header, tuple(rows), (*told, *notes(found)))
 
 
 def _counts(groups: dict[str, Group]) -> tuple[str, str, str]:

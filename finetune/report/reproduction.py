@@ -14,7 +14,8 @@ from finetune.benchmark import BenchmarkTable, Published, Row
 from finetune.report.groups import Group, fits, groups
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
-from finetune.stats import crossed_error, spread
+from finetune.stats import spread
+from finetune.variance import crossed_error
 from finetune.verdict import signed, stacked
 
 ERRORS = 2  # standard errors that a number may be off, beside the deviation over seeds
@@ -104,12 +105,10 @@ def outcomes(table: BenchmarkTable, results: Iterable[Result], earlier: Iterable
         earlier: the records of this table from before.
     """
     now, then = groups(results), groups(earlier)
-    labels = [row.label for row in table.rows]
     found = []
     for benchmark in table.benchmarks:
         for row in benchmark.rows:
-            name = row.label if labels.count(row.label) == 1 else " ".join((row.label, *row.settings))
-            runs, before = runs_of(row, now), runs_of(row, then)
+            name, runs, before = table.name(row), runs_of(row, now), runs_of(row, then)
             if not runs:
                 found.append(Outcome(row=name, kind="open", why=NOT_RUN))
             elif published := benchmark.references(row):
@@ -154,6 +153,13 @@ def _against_record(name: str, runs: Sequence[Result], before: Sequence[Result])
     if [_run(run) for run in runs] == [_run(run) for run in before]:
         why = "the record itself: another machine, or without the run folders, makes it again"
         return Outcome(row=name, kind="open", why=why)
+    then, now = ({run.data["sha256"] for run in side} for side in (before, runs))
+    if then != now:
+        why = (
+            f"our record is of other data (sha256 {_sums(then)}, now {_sums(now)}), so nothing of it is reproduced; "
+            "`finetune table … --save` writes another"
+        )
+        return Outcome(row=name, kind="missed", why=why)
     reference = Reference(
         low=found.value, high=found.value, deviation=found.deviation, error=found.error, source="our record"
     )
@@ -163,6 +169,10 @@ def _against_record(name: str, runs: Sequence[Result], before: Sequence[Result])
 def _run(run: Result) -> tuple[str, dict[str, float]]:
     """What no two runs share: what was computed, and how long that took."""
     return run.fingerprint, dict(run.seconds)
+
+
+def _sums(found: set[str]) -> str:
+    return " and ".join(sha256[:8] for sha256 in sorted(found))
 
 
 def _held(name: str, runs: Sequence[Result], score: str, reference: Reference) -> Outcome:

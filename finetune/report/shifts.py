@@ -12,7 +12,7 @@ import numpy as np
 from finetune import paired
 from finetune.items import Items
 from finetune.report.groups import Failed, Group, differences, groups
-from finetune.report.notes import lost, single
+from finetune.report.notes import changed, lost, short, single
 from finetune.report.tables import IDLE, MISSING, Table, percent, without_idle
 from finetune.result import Result
 from finetune.shift import Elsewhere, Language, Reference, Shift
@@ -132,8 +132,10 @@ def _gap(found: Estimate) -> str:
 
 
 def _notes(rows: Sequence[Group], kept: Sequence[Sequence[Shift]]) -> Iterator[str]:
+    yield from short(rows)
     yield from lost(rows)
     yield from single(rows)
+    yield from changed(run for group in rows for run in group.results)
     for group, found in zip(rows, kept, strict=True):
         yield from _away(group, found)
     references = [shift.reference for found in kept for shift in found if shift.reference]
@@ -166,8 +168,12 @@ def _away(group: Group, found: Sequence[Shift]) -> Iterator[str]:
                 yield f"{group.name}: no data set from elsewhere is known for it; --on RECIPE names one"
             continue
         left = [
-            *([f"{each.others} rows of labels that it does not know"] if each.others else []),
-            *([f"{each.own} rows that are in its own data set too"] if each.own else []),
+            *([f"{_rows(each.others)} of labels that it does not know"] if each.others else []),
+            *([f"{_rows(each.own)} that its own data set has too"] if each.own else []),
         ]
         without = f", without {' and '.join(left)}" if left else ""
         yield f"{group.name} elsewhere: {each.of}{without}; it may answer any label that it knows"
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' * (count != 1)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from finetune.result import Result
 from finetune.stats import Estimate, spread
 
 MISSING = "–"
+GAP, PADDING = 2, 2  # characters between the columns of a terminal, and those that tabulate adds to a header
 HEADER = (
     "recipe",
     "method",
@@ -55,8 +55,17 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
 
-    def terminal(self) -> str:
-        return self._tabulate("simple", self.rows) + _below("", self.notes)
+    def terminal(self, width: int | None = None) -> str:
+        """
+        Args:
+            width: of the screen, in characters; None: as wide as it comes. On a narrower one what is the same in every
+                row stands below, and the columns that are left go on below one another.
+        """
+        if width is None or sum(self._widths) - GAP <= width:
+            return self._tabulate("simple", self.rows) + _below("", self.notes)
+        folded = self._folded()
+        blocks = [each._tabulate("simple", each.rows) for each in folded._blocks(width)]
+        return "\n\n".join(blocks) + _below("", folded.notes)
 
     def markdown(self) -> str:
         escaped = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in self.rows]
@@ -86,6 +95,41 @@ class Table:
             for ending, text in (("md", self.markdown()), ("csv", self.csv()), ("tex", self.latex())):
                 write_text(folder / f"{name}.{ending}", text + "\n")
 
+    def only(self, columns: Iterable[int]) -> Table:
+        """The table with some of its columns."""
+        columns = list(columns)
+        header, *rows = (tuple(cells[n] for n in columns) for cells in (self.header, *self.rows))
+        return replace(self, header=header, rows=tuple(rows))
+
+    @property
+    def _widths(self) -> list[int]:
+        """Of the columns on a terminal, with the gap between two."""
+        columns = zip(self.header, *self.rows, strict=True)
+        return [max([len(name) + PADDING, *map(len, cells)]) + GAP for name, *cells in columns]
+
+    @property
+    def _named(self) -> int:
+        """How many of the first columns say what a row is."""
+        return next((n for n, name in enumerate(self.header) if name not in WORDS), 0)
+
+    def _folded(self) -> Table:
+        columns = list(zip(self.header, *self.rows, strict=True))
+        same = [n for n, cells in enumerate(columns) if n and len(cells) > 2 and len(set(cells[1:])) == 1]
+        told = ", ".join(" ".join(columns[n][:2]) for n in same)
+        kept = self.only(n for n in range(len(columns)) if n not in same)
+        return replace(kept, notes=(f"in every row: {told}", *kept.notes)) if same else self
+
+    def _blocks(self, width: int) -> list[Table]:
+        """One below the other, each with the columns that say what a row is and no wider than that, if possible."""
+        widths, named = self._widths, self._named
+        room = width + GAP - sum(widths[:named])
+        blocks: list[list[int]] = [[]]
+        for column in range(named, len(widths)):
+            if blocks[-1] and sum(widths[n] for n in blocks[-1]) + widths[column] > room:
+                blocks.append([])
+            blocks[-1].append(column)
+        return [self.only([*range(named), *block]) for block in blocks]
+
     def _tabulate(self, style: str, rows: Iterable[Sequence[str]]) -> str:
         aligned = ["left" if name in WORDS else "right" for name in self.header]
         return tabulate(rows, self.header, tablefmt=style, colalign=aligned, disable_numparse=True)
@@ -107,12 +151,11 @@ def table(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
 
 def without_idle(table: Table, idle: Mapping[str, str] = IDLE) -> Table:
     """The table without columns that say nothing: in every cell only what is given for them, or a dash."""
-    kept = [
-        name not in idle or any(row[n] not in (idle[name], MISSING) for row in table.rows)
+    return table.only(
+        n
         for n, name in enumerate(table.header)
-    ]
-    header, *rows = (tuple(itertools.compress(cells, kept)) for cells in (table.header, *table.rows))
-    return replace(table, header=header, rows=tuple(rows))
+        if name not in idle or any(row[n] not in (idle[name], MISSING) for row in table.rows)
+    )
 
 
 def percent(found: Estimate) -> str:

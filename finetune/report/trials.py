@@ -24,6 +24,7 @@ def trials(results: Iterable[Result], _: Iterable[Failed] = ()) -> Table:
     header = (*HEADER, *(f"{rate:g}" for rate in rates), "chosen")
     rows = tuple(_row(family, rates) for family in found)
     lines = ["± is half of the 95 % interval over the validation rows; one seed"] if rates else []
+    lines += [] if found else ["nothing was tried: `finetune compare … --trials 5` gives each method five settings"]
     return without_idle(Table(header, rows, (*lines, *chosen(found), *_shared(found))))
 
 

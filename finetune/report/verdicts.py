@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from finetune.choice import Limits, best, frontier
 from finetune.report.forecasts import duration
 from finetune.report.groups import comparable, finals, groups, systems
+from finetune.report.notes import changed
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
 from finetune.verdict import MARGIN, System, Verdict, check_margin, judge, signed, unfit
@@ -35,13 +36,15 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits =
         InputError: the margin is not above 0.
     """
     check_margin(margin)
-    every = systems(groups(finals(results)))
+    kept = finals(results)
+    every = systems(groups(kept))
     together = comparable(every)
     found = [verdict for alike in together for verdict in judge(alike, margin)]
     notes = [verdict.sentence for verdict in found]
     for alike in together:
         if len(alike) > 1:
             notes += [_fastest(alike), *([_within(alike, found, limits)] if limits != ANY else [])]
+    notes += changed(kept)
     notes += [f"no verdict on {system.name}: {why}" for system in every if (why := unfit(system))]
     alone = [alike[0].name for alike in together if len(alike) == 1]
     notes += [f"no verdict on {name}: nothing else was tested on its rows" for name in alone]

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from finetune import stats
 from finetune.anatomy import of_architecture
-from finetune.checkpoint import Weights, load_config, load_image_processor, load_model, load_tokenizer
+from finetune.checkpoint import Weights
 from finetune.encode import Batch, Examples, Images, side
 from finetune.errors import InputError
 from finetune.hashing import content_key
+from finetune.loading import load_config, load_image_processor, load_model, load_tokenizer
 from finetune.stats import Estimate
 from finetune.tasks import Task
 from finetune.texts import Texts, longest_text, texts
