@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from finetune.report.groups import AGAIN, Group, comparable, systems
@@ -20,6 +21,7 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
     """
     results = [result for group in groups for result in group.results]
     lines = [
+        *_machines(results),
         *_repeated(results),
         *_cut(results),
         *_short(groups),
@@ -30,6 +32,12 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
         *_alike(groups),
     ]
     return tuple(dict.fromkeys(lines))
+
+
+def _machines(results: Sequence[Result]) -> Iterator[str]:
+    made = Counter(f"{run.environment['device']}, {run.environment['threads']} threads" for run in results)
+    if len(made) > 1:
+        yield "times do not compare: runs are of " + "; ".join(f"{where} ({runs})" for where, runs in made.items())
 
 
 def _repeated(results: Sequence[Result]) -> Iterator[str]:
