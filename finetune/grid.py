@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from finetune.recipe import Recipe
 from finetune.report.groups import Failed
 from finetune.report.tables import Table, table
 from finetune.result import Result
-from finetune.session import Shelf
+from finetune.session import Shelf, session
 
 
 @dataclass(frozen=True)
@@ -119,20 +119,35 @@ def _nearest(errors: Sequence[NoFieldError]) -> NoFieldError:
     return NoFieldError(" or ".join(owners), first.name, known, first.left)
 
 
-def compare(recipes: Sequence[Recipe], *, out: str | Path = "outputs", progress: Silent | None = None) -> Comparison:
-    """Run every recipe that is not done; a recipe that cannot run is listed with the reason and stops no other."""
+def compare(
+    recipes: Sequence[Recipe],
+    *,
+    out: str | Path = "outputs",
+    progress: Silent | None = None,
+    known: Sequence[Result] = (),
+) -> Comparison:
+    """Run every recipe that is not done; a recipe that cannot run is listed with the reason and stops no other.
+
+    Args:
+        known: results from anywhere. Of a recipe that one of them is of, by its fingerprint, nothing is run.
+    """
     progress, shelf = progress or Silent(), Shelf()
+    by_fingerprint = {result.fingerprint: result for result in known}
     recipes = list(dict.fromkeys(recipes))  # one that is asked for twice is one run, not two seeds
     results, failures = [], []
     for number, recipe in enumerate(recipes, 1):
         progress.run(number, len(recipes), recipe.label)
-        found = attempt(recipe, out, progress, shelf)
+        found = attempt(recipe, out, progress, shelf, by_fingerprint)
         (failures if isinstance(found, Failure) else results).append(found)
     return Comparison(tuple(results), tuple(failures))
 
 
-def attempt(recipe: Recipe, out: str | Path, progress: Silent, shelf: Shelf) -> Result | Failure:
+def attempt(
+    recipe: Recipe, out: str | Path, progress: Silent, shelf: Shelf, known: Mapping[str, Result] | None = None
+) -> Result | Failure:
     try:
+        if known and (found := known.get(session(recipe, progress=progress, shelf=shelf).fingerprint)):
+            return found
         return run(recipe, out=out, progress=progress, shelf=shelf)
     except (InputError, torch.OutOfMemoryError) as error:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:

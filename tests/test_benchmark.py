@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -313,6 +314,26 @@ def test_a_table_of_ones_own_is_run_once_saved_rendered_judged_and_checked(
     code, out, err = answer("table", str(mine), "--check")
     assert (code, out) == (2, "")
     assert err.startswith(f"finetune: {place} is damaged")
+
+
+def test_missing_runs_only_what_no_record_is_of(capsys: pytest.CaptureFixture[str], mine: Path, tmp_path: Path) -> None:
+    def answer(*more: str) -> tuple[int, str]:
+        code = main(["table", str(mine), "--save", *more, "--out", str(tmp_path)])
+        return code, capsys.readouterr().err
+
+    answer()
+    place = tmp_path / "tables" / "animals.json"
+    whole = json.loads(place.read_text())
+    place.write_text(json.dumps(whole[1:]))
+    shutil.rmtree(tmp_path / "mine")  # the run folders: only records are left
+    code, said = answer("--missing")
+    assert (code, len(list((tmp_path / "mine").iterdir()))) == (0, 1)
+    assert "done: 4 of 4 runs" in said
+    assert [record["fingerprint"] for record in json.loads(place.read_text())] == [run["fingerprint"] for run in whole]
+    assert answer("--missing", "--recorded") == (
+        2,
+        "finetune: --missing takes records for results; give --check or --recorded without it\n",
+    )
 
 
 def test_a_table_file_without_a_table_is_told_and_a_recipe_file_of_another_name(

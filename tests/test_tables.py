@@ -251,3 +251,11 @@ def test_every_format_has_every_cell(result: Result, form: str) -> None:
 
 def test_the_table_is_made_again_from_the_records_alone(result: Result) -> None:
     assert table([Result.from_json(result.to_json())]) == table([result])
+
+
+def test_runs_of_two_machines_are_told_apart_since_their_times_do_not_compare(result: Result) -> None:
+    other = replace(with_seed(result, 1, 0.9), environment={**result.environment, "device": "cpu (another)"})
+    here = f"{result.environment['device']}, {result.environment['threads']} threads"
+    note = f"times do not compare: runs are of {here} (1); cpu (another), {result.environment['threads']} threads (1)"
+    assert note in table([result, other]).notes
+    assert not any("times do not compare" in each for each in table([result]).notes)

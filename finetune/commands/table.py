@@ -31,6 +31,12 @@ class Table(Command):
             "--recorded", action="store_true", help="run nothing: only the records of OUT/tables/TABLE.json, no model"
         )
         parser.add_argument(
+            "--missing",
+            action="store_true",
+            help="run only what OUT/tables/TABLE.json has no record of; what it has is taken as it is, also from "
+            "another machine",
+        )
+        parser.add_argument(
             "--check",
             action="store_true",
             help="hold each row against the published number that it reproduces, else against OUT/tables/TABLE.json; "
@@ -45,6 +51,8 @@ class Table(Command):
         commands.takes_out(parser)
 
     def run(self, given: Any) -> int:
+        if given.missing and (given.check or given.recorded):
+            raise InputError("--missing takes records for results; give --check or --recorded without it")
         if given.check and given.save:
             raise InputError("--check holds runs against the records that --save would replace; give one of the two")
         table = catalog.table(given.table)
@@ -52,7 +60,7 @@ class Table(Command):
         earlier = _records(folder, name)
         if given.recorded and not earlier:
             _tell_missing(folder / f"{name}.json", given)
-        comparison = None if given.recorded else _compare(table, given.out)
+        comparison = None if given.recorded else _compare(table, given.out, earlier if given.missing else [])
         results = earlier if comparison is None else comparison.results
         code = 0 if comparison is None else commands.ending(comparison)
         if not commands.first():
@@ -81,11 +89,11 @@ def recipes(table: BenchmarkTable, progress: Silent) -> list[Recipe]:
     return found
 
 
-def _compare(table: BenchmarkTable, out: str) -> Comparison:
+def _compare(table: BenchmarkTable, out: str, known: list[Result]) -> Comparison:
     from finetune import grid
 
     progress = commands.progress()
-    comparison = grid.compare(recipes(table, progress), out=out, progress=progress)
+    comparison = grid.compare(recipes(table, progress), out=out, progress=progress, known=known)
     progress.say(commands.where(comparison, out))
     return comparison
 

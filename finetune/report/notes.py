@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from finetune.report.groups import AGAIN, Group, comparable, systems
@@ -21,6 +22,7 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
     """
     results = [result for group in groups for result in group.results]
     lines = [
+        *_machines(results),
         *_repeated(results),
         *_cut(results),
         *_unseen(results),
@@ -39,6 +41,12 @@ def _own(results: Sequence[Result]) -> list[Result]:
     """Without controls that are named after a recipe: they have the rows of the recipe, of which all is said."""
     names = {result.recipe["name"] for result in results}
     return [each for each in results if not (base := each.recipe["name"].rpartition("+")[0]) or base not in names]
+
+
+def _machines(results: Sequence[Result]) -> Iterator[str]:
+    made = Counter(f"{run.environment['device']}, {run.environment['threads']} threads" for run in results)
+    if len(made) > 1:
+        yield "times do not compare: runs are of " + "; ".join(f"{where} ({runs})" for where, runs in made.items())
 
 
 def _repeated(results: Sequence[Result]) -> Iterator[str]:
