@@ -13,6 +13,8 @@ import platform
 import sys
 from functools import cache
 
+import torch
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 LARGEST = 32 * 2**20  # bytes of a block that is kept; glibc takes no more
 OWN = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
@@ -30,10 +32,17 @@ def keep_freed() -> bool:
 
 
 def return_freed() -> None:
-    """Give what was freed so far back to the system."""
+    """Give what was freed so far back to the system, or to the accelerator's other users."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether it says that there was no memory left: torch has a kind of its own for that only on accelerators."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @cache

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from finetune import axes, commands
+from finetune import axes, commands, processes
 from finetune.commands import Command
 from finetune.errors import InputError
+from finetune.signals import Stopped
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,11 +37,20 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 where something did not succeed, 2 for bad input."""
     try:
+        arguments = sys.argv[1:] if arguments is None else arguments
         given = parser().parse_args(arguments)
+        if (count := getattr(given, "processes", None)) is not None:
+            if not processes.launched():
+                return processes.start(count, arguments)
+            processes.check(count)
         return given.command.run(given)
     except InputError as error:
         print(f"finetune: {error}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        after = "" if stopped.step is None else f" after update {stopped.step}; the same command goes on from there"
+        print(f"finetune: stopped by {stopped.name}{after}", file=sys.stderr)
+        return int(stopped.code or 0)
     except KeyboardInterrupt:
         print("finetune: stopped; runs that were done stay done", file=sys.stderr)
         return 130

@@ -53,7 +53,9 @@ def _in_order(parts: list[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndar
     Raises:
         RuntimeError: an example was predicted twice or not at all. Nobody wants that averaged away.
     """
-    order = np.concatenate([indices for indices, _ in parts])
+    if not parts and not count:
+        return np.empty((0, 0), dtype=np.float32)
+    order = np.concatenate([indices for indices, _ in parts]) if parts else np.empty(0, dtype=np.int64)
     if not np.array_equal(np.sort(order), np.arange(count)):
         raise RuntimeError(f"{len(order)} predictions for {count} examples: not one for each")
     stacked = np.concatenate([logits for _, logits in parts])

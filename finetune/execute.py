@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from finetune import allocator, evaluate, integrity, measure
 from finetune.attention.swap import save_learned
 from finetune.evaluate import Predictions
 from finetune.items import Items
+from finetune.keeper import Keeper, RunKeeper
 from finetune.methods import Trainee
 from finetune.outputs import RunFolder, size
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
 from finetune.session import SPLITS, Session, Shelf, session
+from finetune.signals import Signals, Stopped
 from finetune.stats import Estimate
 from finetune.train import Fit, fit, solved
 
@@ -39,16 +42,38 @@ def run(
     if folder.result() is None:
         devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
         holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
-        with holding, torch.random.fork_rng(devices):  # the caller's random numbers go on as if nothing had happened
-            _execute(here, folder)
+        signals = Signals(here.progress.say)
+        # the caller's random numbers go on as if nothing had happened
+        with holding, signals.heard(), torch.random.fork_rng(devices):
+            if folder.result() is None:  # else whoever held the lock a moment ago has finished it
+                _told(here, folder, partial(_execute, here, folder, signals))
         here.accelerator.wait_for_everyone()
     return replace(Result.from_json(folder.result() or {}), folder=folder.path, before=before)
 
 
-def _execute(here: Session, folder: RunFolder) -> None:
+def _told(here: Session, folder: RunFolder, execute: Callable[[], None]) -> None:
+    """What becomes of it stands in the folder: launchers give an exit code of their own."""
+    say = folder.status if here.accelerator.is_main_process else _unsaid
+    say("running")
+    try:
+        execute()
+    except Stopped as stopped:
+        say("stopped", signal=stopped.name, updates=stopped.step)
+        raise
+    except BaseException as error:
+        say("failed", why=f"{type(error).__name__}: {error}")
+        raise
+    say((folder.result() or {"status": "unknown"})["status"])
+
+
+def _unsaid(state: str, **more: Any) -> None: ...
+
+
+def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
     """Train, predict, save. The first process writes."""
     recipe, accelerator, clock = here.recipe, here.accelerator, measure.Clock()
     writes = accelerator.is_main_process
+    keeper = RunKeeper(folder, here.fingerprint, recipe.budget.snapshot_every, signals, accelerator, here.progress)
     if writes:
         folder.begin()
         folder.write("recipe.json", recipe.to_json())
@@ -60,7 +85,7 @@ def _execute(here: Session, folder: RunFolder) -> None:
             trainee = recipe.method.trainee(material)
         before = integrity.sums(trainee.module) if writes and not recipe.split.closed else {}
         torch.manual_seed(recipe.seed + (accelerator.process_index << 32))  # dropout, different in every process
-        done = train(here, trainee, (lambda line: folder.append("curve.jsonl", line)) if writes else _ignore)
+        done = train(here, trainee, keeper)
         with clock.time("eval"):
             predicted = {} if done.diverged else {part: _predict(here, trainee, part) for part in here.parts[1:]}
             own = recipe.method.scores(trainee, material, predicted["test"].logits) if "test" in predicted else {}
@@ -87,12 +112,10 @@ def _execute(here: Session, folder: RunFolder) -> None:
                 lost += integrity.unlike(restored, merge, examples, accelerator.device)
             result = replace(result, status="failed" if lost else "done", broken=tuple(lost))
         folder.write("result.json", result.to_json())
+        keeper.snapshots.remove()
 
 
-def _ignore(line: Mapping[str, Any]) -> None: ...
-
-
-def train(here: Session, trainee: Trainee, record: Callable[[dict[str, Any]], None]) -> Fit:
+def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:
     """Train by the loop, or by a shorter way where the method knows one."""
     recipe = here.recipe
     if trainee.solve is not None:
@@ -103,21 +126,22 @@ def train(here: Session, trainee: Trainee, record: Callable[[dict[str, Any]], No
         scores = recipe.task.score(predictions.targets, recipe.task.predict(predictions.logits))
         return next(iter(scores.values())).value
 
-    return fit(
-        trainee.module,
-        trainee.examples["train"],
-        loss=recipe.task.loss,
-        units=recipe.task.units(trainee.examples["train"]),
-        training=recipe.method.training(trainee.module),
-        reached=trainee.reached,
-        optim=recipe.method.optim,
-        budget=recipe.method.budget(recipe.budget),
-        seed=recipe.seed,
-        accelerator=here.accelerator,
-        validate=validate,
-        record=record,
-        progress=here.progress,
-    )
+    with keeper.waiting():
+        return fit(
+            trainee.module,
+            trainee.examples["train"],
+            loss=recipe.task.loss,
+            units=recipe.task.units(trainee.examples["train"]),
+            training=recipe.method.training(trainee.module),
+            reached=trainee.reached,
+            optim=recipe.method.optim,
+            budget=recipe.method.budget(recipe.budget),
+            seed=recipe.seed,
+            accelerator=here.accelerator,
+            validate=validate,
+            keeper=keeper,
+            progress=here.progress,
+        )
 
 
 def _predict(here: Session, trainee: Trainee, part: str) -> Predictions:

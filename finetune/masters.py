@@ -6,7 +6,7 @@ not. So the model computes in bfloat16 and the optimizer keeps a float32 copy ("
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 PORTION = 2**20  # numbers that the optimizer works on together
+MASTER = "master/"
 
 
 class Masters:
@@ -60,7 +61,7 @@ class Masters:
     @property
     def unreached(self) -> list[nn.Parameter]:
         """The model's tensors that no gradient came to, or a gradient of zeros, in the last update."""
-        return [each.parameter for each in self._trained if each.sum is None or not bool(each.sum.any())]
+        return [each.parameter for each in self._trained if not each.reached]
 
     @property
     def rounded(self) -> bool:
@@ -78,6 +79,41 @@ class Masters:
             each.parameter.register_post_accumulate_grad_hook(lambda _, each=each: each.collect())
             for each in self._trained
         ]
+
+    def forget(self) -> None:
+        """Drop the gradients of an update that was not finished."""
+        for each in self._trained:
+            each.parameter.grad, each.parts = None, 0
+
+    def state(self, names: Mapping[int, str]) -> Iterator[tuple[str, Tensor]]:
+        """Masters and moments, as what the model's tensors are called by their `id`."""
+        for portion in self._portions:
+            for each in portion.trained:
+                name = names[id(each.parameter)]
+                yield f"{MASTER}{name}", each.master
+                for key, value in portion.optimizer.state[each.master].items():
+                    yield f"{key}/{name}", value
+
+    @torch.no_grad()
+    def put_back(
+        self, names: Mapping[int, str], state: Iterable[tuple[str, Tensor]], unreached: Collection[str]
+    ) -> None:
+        """Be as when `state` was asked.
+
+        Args:
+            unreached: what the tensors were called that `unreached` gave then.
+        """
+        where = {names[id(each.parameter)]: (portion, each) for portion in self._portions for each in portion.trained}
+        for whole, tensor in state:
+            key, _, name = whole.partition("/")
+            portion, each = where[name]
+            if whole.startswith(MASTER):
+                each.master.copy_(tensor)
+            else:
+                portion.optimizer.state[each.master][key] = tensor.to(each.master.device)
+        for name, (_, each) in where.items():
+            each.reached_before = name not in unreached
+        self.write_back()
 
     def let_go(self) -> None:
         """Take no more gradients: whoever trains the model next wants them."""
@@ -116,6 +152,12 @@ class _Trained:
         self.master = nn.Parameter(self.whole if self.rows is None else self.whole[self.rows])
         self.sum: Tensor | None = None  # kept from update to update: large blocks that come and go leave holes
         self.parts = 0
+        self.reached_before = False  # in the last update before training was interrupted
+
+    @property
+    def reached(self) -> bool:
+        """Whether a gradient other than zeros came to it in the last update."""
+        return self.reached_before if self.sum is None else bool(self.sum.any())
 
     @property
     def rounded(self) -> bool:

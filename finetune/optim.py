@@ -24,6 +24,7 @@ class Budget(Part):
     least_updates: int = 0  # where the epochs come to fewer, there are more epochs: few rows need many passes
     batch_size: int = 32  # examples per update, over all processes and micro-batches
     micro_batch: int | None = None  # largest number of examples in one forward pass; None: a process' whole share
+    snapshot_every: int | None = None  # updates between snapshots to go on from; None: as often as costs little time
     patience: int | None = None  # epochs without a better validation score before stopping; None: train to the end
 
     def __post_init__(self) -> None:
@@ -33,7 +34,8 @@ class Budget(Part):
                 raise InputError(f"budget.{name} must be at least 1, got {value}")
         if self.least_updates < 0:
             raise InputError(f"budget.least_updates must be at least 0, got {self.least_updates}")
-        for name, limit in (("micro_batch", self.micro_batch), ("patience", self.patience)):
+        limits = {name: getattr(self, name) for name in ("micro_batch", "snapshot_every", "patience")}
+        for name, limit in limits.items():
             if limit is not None and limit < 1:
                 raise InputError(f"budget.{name} must be at least 1 or none, got {limit}")
 

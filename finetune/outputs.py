@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from finetune.errors import InputError
+
+SNAPSHOTS, CURVE, STATUS, LOCK = "snapshots", "curve.jsonl", "status.json", "lock"
+KEPT = (CURVE, LOCK)  # files that the next run of the folder needs
 
 
 class RunFolder:
@@ -38,14 +42,18 @@ class RunFolder:
             return None
 
     def begin(self) -> None:
-        """An empty folder, whatever an interrupted run left in it.
+        """A folder with nothing of an interrupted run in it but what the next one goes on from.
 
         Raises:
             InputError: it cannot be written.
         """
         with writing(self.path):
-            shutil.rmtree(self.path, ignore_errors=True)
-            self.path.mkdir(parents=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            for path in self.path.iterdir():
+                if path.is_dir() and path.name != SNAPSHOTS:
+                    shutil.rmtree(path)
+                elif path.is_file() and path.name not in KEPT:
+                    path.unlink()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -54,19 +62,37 @@ class RunFolder:
         Raises:
             InputError: another process holds it.
         """
-        path = self.path.with_name(f"{self.path.name}.lock")
+        path = self.path / LOCK
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             held = FileLock(path, blocking=False)
             try:
                 held.acquire()
             except Timeout:
-                raise InputError(f"another process is computing {self.path}; wait for it, or stop it") from None
+                raise InputError(f"{self._holder()} is computing {self.path}; wait for it, or stop it") from None
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            if self.finished():  # else whoever comes next may hold the same file already
+                path.unlink(missing_ok=True)
             held.release()
+
+    def _holder(self) -> str:
+        status = read_json(self.path / STATUS) or {}
+        return f"process {status['process']} on {status['host']}" if "process" in status else "another process"
+
+    def status(self, state: str, **more: Any) -> None:
+        """Say what became of the run, whatever a launcher makes of its exit code."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self.write(STATUS, {"state": state, "at": now, "process": os.getpid(), "host": platform.node()} | more)
+
+    def cut(self, name: str, lines: int) -> None:
+        """Keep the first lines of a file; what an interrupted run wrote after them comes again."""
+        path = self.path / name
+        with writing(self.path):
+            if path.is_file():
+                kept = path.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
+                write_text(path, "".join(kept))
 
     def write(self, name: str, value: Any) -> None:
         with writing(self.path):

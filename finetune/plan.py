@@ -20,6 +20,7 @@ from finetune import batches, evaluate, precision
 from finetune.encode import Examples, Subset
 from finetune.execute import train
 from finetune.forecast import Forecast
+from finetune.keeper import Keeper
 from finetune.measure import PeakMemory
 from finetune.methods import Material, Trainee
 from finetune.optim import Budget
@@ -55,9 +56,9 @@ def _forecast(here: Session, material: Material, small: Material, scratch: Path)
         trainee = recipe.method.trainee(small)
         load = time.perf_counter() - started - trainee.feature_seconds
         brief = replace(here, recipe=replace(recipe, budget=once), progress=Silent())
-        done = train(brief, trainee, lambda _: None)
+        done = train(brief, trainee, Keeper())
         if done.seconds < ENOUGH:
-            done = train(brief, trainee, lambda _: None)
+            done = train(brief, trainee, Keeper())
         started = time.perf_counter()
         for part in here.parts[1:]:
             evaluate.predict(trainee.module, trainee.examples[part], here.accelerator)

@@ -103,11 +103,11 @@ class Recipe(Part):
         """A hash of everything that changes the number, and of nothing else.
 
         Where weights and rows come from is not in it, what they are is (as hashes of their content); nor is how a
-        batch is cut to fit memory, nor a budget that the method does not use. A field that is as it is by default is
-        not in it either, so that one which is added later leaves results of before what they are; whoever changes a
-        default counts FORMAT up.
+        batch is cut to fit memory, how often a snapshot is taken, nor a budget that the method does not use. A field
+        that is as it is by default is not in it either, so that one which is added later leaves results of before what
+        they are; whoever changes a default counts FORMAT up.
         """
-        budget = replace(self.method.budget(self.budget), micro_batch=None)
+        budget = replace(self.method.budget(self.budget), micro_batch=None, snapshot_every=None)
         said = _telling(replace(self, budget=budget))
         for field in ("name", "checkpoint", "data", "precision"):
             said.pop(field, None)

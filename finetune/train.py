@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from finetune import batches, precision
+from finetune import allocator, batches, precision
 from finetune.encode import Batch, Examples
+from finetune.errors import InputError
+from finetune.keeper import Keeper
 from finetune.masters import Masters
 from finetune.optim import AdamW, Budget
 from finetune.progress import Silent
+from finetune.state import State
 
 LOG_EVERY = 10  # updates; reading a loss makes an accelerator wait, so it is not done at each
 
@@ -63,7 +65,7 @@ def fit(
     seed: int,
     accelerator: Accelerator,
     validate: Callable[[], float],
-    record: Callable[[dict[str, Any]], None],
+    keeper: Keeper,
     progress: Silent,
 ) -> Fit:
     """Train what in `module` requires a gradient.
@@ -74,76 +76,129 @@ def fit(
         training: the modules to be in training mode.
         reached: of a table, the rows that `train` looks up.
         validate: a score, higher is better; called after each epoch if the budget has patience.
-        record: takes the lines of the learning curve.
+        keeper: takes the lines of the learning curve and snapshots, and knows where an interrupted training goes on.
+
+    Raises:
+        Stopped: somebody asked for it.
+        InputError: memory does not suffice for a single example.
     """
     wrapped = accelerator.prepare_model(module) if accelerator.num_processes > 1 else module
     masters = Masters(optim.groups(module), optim.build, reached)  # after every process got the first one's weights
     if wrapped is module:
         masters.collect_at_once()
+    state, best = State(module, masters, accelerator), _Best(budget.patience)
+    state.count.micro_batch = budget.micro_batch
     dtype = next(module.parameters()).dtype
     together = precision.tokens_per_piece(accelerator.device)
     rank, world = accelerator.process_index, accelerator.num_processes
     per_epoch = math.ceil(len(train) / budget.batch_size)
     epochs = budget.passes(len(train))
     steps = epochs * per_epoch
-    step = examples = tokens = epoch = 0
-    best = _Best(masters, budget.patience)
-    seconds, diverged = 0.0, False
-    unread: list[Tensor] = []
+    epoch, diverged = 0, False
+
+    def cut(whole: np.ndarray) -> list[np.ndarray]:
+        return batches.micro(whole, rank, world, train.positions, together, state.count.micro_batch)
+
+    def backward(whole: np.ndarray) -> Tensor:
+        """The loss of a global batch, or of this process' part of it; gradients are where `masters` collects them."""
+        terms, pieces = int(units[whole].sum()), cut(whole)
+        total = torch.zeros((), device=accelerator.device)
+        for number, indices in enumerate(pieces, 1):
+            # a process left without examples still takes part in the sum of gradients: one example, weight zero
+            weight = world / terms if len(indices) else 0.0
+            indices = indices if len(indices) else whole[:1]
+            batch = train.batch(indices, batches.multiple(len(indices))).to(accelerator.device, dtype)
+            # processes add up their gradients once an update, unless each part must go to the masters
+            waits = number < len(pieces) and not masters.rounded
+            with accelerator.no_sync(wrapped) if waits else nullcontext():
+                part_loss = loss(wrapped(**batch.inputs).logits, batch) * weight
+                part_loss.backward()
+            if masters.rounded:
+                masters.collect()
+            total += part_loss.detach()
+        return total
 
     module.eval()
     for part in training:
         part.train()
+    keeper.go_on(state)
+    count = state.count
     progress.start("train", int(train.lengths.sum()) * epochs, "tok")
-    for epoch in range(1, epochs + 1):
-        started = time.perf_counter()
-        for whole in batches.epoch(train.lengths, budget.batch_size, seed, epoch):
-            terms = int(units[whole].sum())
-            pieces = batches.micro(whole, rank, world, train.positions, together, budget.micro_batch)
-            total = torch.zeros((), device=accelerator.device)
-            for number, indices in enumerate(pieces, 1):
-                # a process left without examples still takes part in the sum of gradients: one example, weight zero
-                weight = world / terms if len(indices) else 0.0
-                indices = indices if len(indices) else whole[:1]
-                batch = train.batch(indices, batches.multiple(len(indices))).to(accelerator.device, dtype)
-                # processes add up their gradients once an update, unless each part must go to the masters
-                waits = number < len(pieces) and not masters.rounded
-                with accelerator.no_sync(wrapped) if waits else nullcontext():
-                    part_loss = loss(wrapped(**batch.inputs).logits, batch) * weight
-                    part_loss.backward()
-                if masters.rounded:
-                    masters.collect()
-                total += part_loss.detach()
-            factor = optim.factor(step, steps)
+    progress.advance(count.tokens)
+    for epoch in range(max(1, math.ceil(count.step / per_epoch)), epochs + 1):
+        clock = time.perf_counter()
+        done = count.step - (epoch - 1) * per_epoch
+        for whole in batches.epoch(train.lengths, budget.batch_size, seed, epoch)[done:]:
+            state.unread.append(_fitting(backward, cut, whole, state, keeper))
+            factor = optim.factor(count.step, steps)
             norm = masters.step(optim.clip_norm, factor)
-            step, examples, tokens = step + 1, examples + len(whole), tokens + int(train.lengths[whole].sum())
-            unread.append(total)
-            progress.advance(int(train.lengths[whole].sum()))
-            if step % LOG_EVERY == 0 or step == epoch * per_epoch:
-                mean = torch.stack(unread).mean()
-                mean = float(accelerator.reduce(mean, reduction="mean"))  # pyright: ignore[reportArgumentType]
-                unread.clear()
-                line = {"loss": mean, "gradient_norm": float(norm), "learning_rate": optim.learning_rate * factor}
-                diverged = not (math.isfinite(mean) and math.isfinite(float(norm)))
+            tokens = int(train.lengths[whole].sum())
+            count.step, count.examples, count.tokens = (
+                count.step + 1,
+                count.examples + len(whole),
+                count.tokens + tokens,
+            )
+            progress.advance(tokens)
+            if count.step % LOG_EVERY == 0 or count.step == epoch * per_epoch:
+                losses = accelerator.reduce(torch.stack(state.unread), reduction="mean")
+                assert isinstance(losses, Tensor)
+                state.unread.clear()
+                line = {"loss": float(losses.mean()), "gradient_norm": float(norm)}
+                diverged = state.watch.diverged(losses.tolist()) or not all(map(math.isfinite, line.values()))
+                line["learning_rate"] = optim.learning_rate * factor
                 # JSON has no word for a number that is none
-                record({"step": step, "epoch": epoch} | {k: v if math.isfinite(v) else None for k, v in line.items()})
-                if diverged:
-                    break
-        seconds += time.perf_counter() - started
-        if diverged or (budget.patience is not None and best.is_enough(validate(), epoch, record)):
+                told = {name: value if math.isfinite(value) else None for name, value in line.items()}
+                keeper.record({"step": count.step, "epoch": epoch} | told)
+            count.seconds += time.perf_counter() - clock
+            if diverged:
+                break
+            keeper.after(state)
+            clock = time.perf_counter()
+        if diverged or (budget.patience is not None and best.is_enough(state, validate(), epoch, keeper)):
             break
     progress.end()
     masters.let_go()
-    best.restore()
+    best.restore(state)
     return Fit(
-        updates=step,
-        examples=examples,
-        tokens=tokens,
+        updates=count.step,
+        examples=count.examples,
+        tokens=count.tokens,
         epochs=epoch,
-        seconds=seconds,
+        seconds=count.seconds,
         diverged=diverged,
         masters=masters,
     )
+
+
+def _fitting(
+    backward: Callable[[np.ndarray], Tensor],
+    cut: Callable[[np.ndarray], list[np.ndarray]],
+    whole: np.ndarray,
+    state: State,
+    keeper: Keeper,
+) -> Tensor:
+    """`backward`, in pieces half as large, and half again, where memory does not suffice: it learns the same.
+
+    Raises:
+        InputError: it does not suffice for one example.
+    """
+    while True:
+        random = torch.get_rng_state()
+        try:
+            return backward(whole)
+        except (MemoryError, RuntimeError) as error:
+            # the other processes may not have run out, and wait for gradients that never come
+            if not allocator.ran_out(error) or state.accelerator.num_processes > 1:
+                raise
+        # only here, where the error is gone, is what its frames held free again
+        most = max(map(len, cut(whole)))
+        if most == 1:
+            raise InputError("memory does not suffice for a single example: shorten texts, or train fewer parameters")
+        state.masters.forget()
+        torch.set_rng_state(random)
+        allocator.return_freed()
+        state.count.micro_batch = math.ceil(most / 2)
+        keeper.record({"step": state.count.step, "micro_batch": state.count.micro_batch, "why": "out of memory"})
 
 
 def solved(solve: Callable[[Silent], int], train: Examples, progress: Silent) -> Fit:
@@ -163,20 +218,19 @@ def solved(solve: Callable[[Silent], int], train: Examples, progress: Silent) ->
 class _Best:
     """Early stopping: the weights of the best epoch so far, kept only if there is a patience to run out."""
 
-    def __init__(self, masters: Masters, patience: int | None) -> None:
-        self.masters, self.patience = masters, patience
-        self.score, self.epoch, self.kept = -math.inf, 0, list[Tensor]()
+    def __init__(self, patience: int | None) -> None:
+        self.patience = patience
 
-    def is_enough(self, score: float, epoch: int, record: Callable[[dict[str, Any]], None]) -> bool:
+    def is_enough(self, state: State, score: float, epoch: int, keeper: Keeper) -> bool:
         """Take an epoch's validation score; True once `patience` epochs were no better than the best."""
-        record({"epoch": epoch, "validation": score})
-        if score > self.score:
-            self.score, self.epoch = score, epoch
-            self.kept = [master.detach().clone() for master in self.masters.masters]
-        return self.patience is not None and epoch - self.epoch >= self.patience
+        keeper.record({"epoch": epoch, "validation": score})
+        if state.count.best is None or score > state.count.best:
+            state.count.best, state.count.best_epoch = score, epoch
+            state.kept = [master.detach().clone() for master in state.masters.masters]
+        return self.patience is not None and epoch - state.count.best_epoch >= self.patience
 
     @torch.no_grad()
-    def restore(self) -> None:
-        for master, kept in zip(self.masters.masters, self.kept, strict=False):
+    def restore(self, state: State) -> None:
+        for master, kept in zip(state.masters.masters, state.kept, strict=False):
             master.copy_(kept)
-        self.masters.write_back()
+        state.masters.write_back()

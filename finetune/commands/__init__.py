@@ -121,6 +121,16 @@ def _folder(text: str) -> str:
     return text
 
 
+def takes_processes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="as many on this machine, on a GPU each where there are some, share every batch (default: this one, or as "
+        "many as accelerate or torchrun started)",
+    )
+
+
 def takes_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="a name of `finetune list recipes`, or a .py file of yours")
 

@@ -54,6 +54,7 @@ class Compare(Command):
         )
         commands.takes_layout(parser)
         commands.takes_save(parser)
+        commands.takes_processes(parser)
         commands.takes_out(parser)
         commands.takes_settings(parser, " (leaves variants without the field as they are)")
 

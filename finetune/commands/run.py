@@ -21,6 +21,7 @@ class Run(Command):
         commands.takes_method(parser)
         parser.add_argument("--seed", type=int, help="of the head's first weights, batches and dropout")
         commands.takes_attention(parser)
+        commands.takes_processes(parser)
         commands.takes_out(parser)
         commands.takes_settings(parser)
 

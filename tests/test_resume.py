@@ -1,0 +1,330 @@
+"""Interrupted anywhere, the same call goes on, and ends with the same bytes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from told import Told
+
+from finetune import AdamW, Budget, Full, InputError, LoRA, Recipe, allocator, keeper, run, signals, train
+from finetune.methods import Method
+from finetune.session import session
+from finetune.signals import Stopped
+from finetune.snapshots import Snapshots
+from finetune.state import State
+
+VOLATILE = {"seconds", "examples_per_second", "tokens_per_second", "peak_memory_bytes", "environment"}
+
+
+class Killed(BaseException):
+    """As if the process had ended there."""
+
+
+@pytest.fixture
+def twenty(toy: Callable[[str], Recipe]) -> Recipe:
+    """A run of twenty updates, with dropout, that takes a snapshot after each."""
+    return replace(toy("bert"), budget=Budget(epochs=5, batch_size=16, snapshot_every=1))
+
+
+def folder(recipe: Recipe, out: Path) -> Path:
+    return session(recipe).folder(out).path
+
+
+def left(recipe: Recipe, out: Path) -> dict[str, Any]:
+    """All that a run has left but for what the clock and the machine have a part in."""
+    path = folder(recipe, out)
+    files = {str(each.relative_to(path)): each.read_bytes() for each in path.rglob("*") if each.is_file()}
+    result = json.loads(files.pop("result.json"))
+    del files["status.json"]
+    return {**files, "result": {name: value for name, value in result.items() if name not in VOLATILE}}
+
+
+def killed_after(step: int, patch: pytest.MonkeyPatch) -> None:
+    """End the process, as it were, once the snapshot of an update is there."""
+    write = Snapshots.write
+
+    def writes(self: Snapshots, at: int, *rest: Any) -> None:
+        write(self, at, *rest)
+        if at == step:
+            raise Killed
+
+    patch.setattr(Snapshots, "write", writes)
+
+
+@pytest.mark.parametrize(("micro", "method", "patience"), [(None, Full(), None), (6, LoRA(), None), (6, Full(), 3)])
+def test_every_one_of_twenty_updates_is_a_point_to_go_on_from(
+    twenty: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    micro: int | None,
+    method: Method,
+    patience: int | None,
+) -> None:
+    recipe = replace(twenty, method=method, budget=replace(twenty.budget, micro_batch=micro, patience=patience))
+    updates = run(recipe, out=tmp_path / "whole").updates
+    for step in range(1, updates + 1):
+        with monkeypatch.context() as patch:
+            killed_after(step, patch)
+            with pytest.raises(Killed):
+                run(recipe, out=tmp_path / "killed")
+    run(recipe, out=tmp_path / "killed")
+    assert left(recipe, tmp_path / "whole") == left(recipe, tmp_path / "killed")
+
+
+@pytest.mark.parametrize("family", ["llama", "dinov2"])
+def test_the_other_families_go_on_as_exactly(
+    toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    recipe = replace(toy(family), budget=Budget(epochs=2, batch_size=16, snapshot_every=3), precision="bfloat16")
+    run(recipe, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        killed_after(3, patch)
+        with pytest.raises(Killed):
+            run(recipe, out=tmp_path / "killed")
+    run(recipe, out=tmp_path / "killed")
+    assert left(recipe, tmp_path / "whole") == left(recipe, tmp_path / "killed")
+
+
+def test_a_damaged_snapshot_costs_the_updates_since_the_one_before_and_is_named(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(twenty, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        killed_after(7, patch)
+        with pytest.raises(Killed):
+            run(twenty, out=tmp_path / "killed")
+    damaged = folder(twenty, tmp_path / "killed") / "snapshots" / "000000007" / "000.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    told = Told()
+    run(twenty, out=tmp_path / "killed", progress=told)
+    assert any("not taken" in line and "000000007" in line for line in told.lines)
+    assert "goes on after update 6" in told.lines
+    assert left(twenty, tmp_path / "whole") == left(twenty, tmp_path / "killed")
+
+
+def test_a_full_disk_costs_the_snapshots_and_not_the_run(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(twenty, out=tmp_path / "whole")
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Snapshots, "write", full)
+    told = Told()
+    run(twenty, out=tmp_path / "full", progress=told)
+    without = [line for line in told.lines if "No space left on device" in line]
+    assert without == ["no snapshot after update 1: [Errno 28] No space left on device; training goes on without"]
+    assert left(twenty, tmp_path / "whole") == left(twenty, tmp_path / "full")
+
+
+def asked_at(step: int, number: int, patch: pytest.MonkeyPatch) -> None:
+    """Send this process a signal during the update after `step`."""
+    backward = train._fitting
+
+    def sends(*arguments: Any) -> torch.Tensor:
+        state = next(each for each in arguments if isinstance(each, State))
+        if state.count.step == step:
+            os.kill(os.getpid(), number)
+        return backward(*arguments)
+
+    patch.setattr(train, "_fitting", sends)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_run_after_its_update_with_a_snapshot(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    recipe = replace(twenty, budget=replace(twenty.budget, snapshot_every=None))
+    before = signal.getsignal(number)
+    run(recipe, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        asked_at(12, number, patch)
+        with pytest.raises(Stopped) as stopped:
+            run(recipe, out=tmp_path / "stopped")
+    assert (stopped.value.code, stopped.value.step) == (code, 13)
+    assert signal.getsignal(number) == before
+    status = json.loads((folder(recipe, tmp_path / "stopped") / "status.json").read_text())
+    assert (status["state"], status["signal"], status["updates"]) == ("stopped", signal.Signals(number).name, 13)
+    told = Told()
+    run(recipe, out=tmp_path / "stopped", progress=told)
+    assert "goes on after update 13" in told.lines
+    assert left(recipe, tmp_path / "whole") == left(recipe, tmp_path / "stopped")
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_the_snapshot_before_stays(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(signals, "ECHO", 0.0)
+        for _ in range(2):
+            asked_at(4, signal.SIGINT, patch)
+        with pytest.raises(Stopped) as stopped:
+            run(twenty, out=tmp_path)
+    assert (stopped.value.code, stopped.value.step) == (130, None)
+    names = sorted(path.name for path in (folder(twenty, tmp_path) / "snapshots").iterdir())
+    assert names == ["000000003", "000000004"]
+
+
+def test_what_a_launcher_passes_on_counts_once(twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        asked_at(4, signal.SIGINT, monkeypatch)
+    with pytest.raises(Stopped) as stopped:
+        run(twenty, out=tmp_path)
+    assert (stopped.value.code, stopped.value.step) == (130, 5)
+
+
+def test_a_finished_run_has_no_snapshots_left_and_says_done(twenty: Recipe, tmp_path: Path) -> None:
+    run(twenty, out=tmp_path)
+    path = folder(twenty, tmp_path)
+    assert not (path / "snapshots").exists()
+    assert json.loads((path / "status.json").read_text())["state"] == "done"
+
+
+def test_a_run_that_failed_says_why_in_its_folder(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper.RunKeeper, "go_on", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(twenty, out=tmp_path)
+    status = json.loads((folder(twenty, tmp_path) / "status.json").read_text())
+    assert (status["state"], status["why"]) == ("failed", "ZeroDivisionError: division by zero")
+
+
+def test_the_second_of_two_names_the_first_at_once(twenty: Recipe, tmp_path: Path) -> None:
+    here = session(twenty).folder(tmp_path)
+    with here.lock():
+        here.status("running")
+        started = time.monotonic()
+        with pytest.raises(InputError, match=rf"process {os.getpid()} on \S+ is computing .*; wait for it, or stop it"):
+            run(twenty, out=tmp_path)
+        assert time.monotonic() - started < 1
+
+
+def without_dropout(recipe: Recipe) -> Recipe:
+    """LoRA keeps the backbone in eval mode."""
+    return replace(recipe, method=LoRA(optim=AdamW(learning_rate=1e-3)))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
+def test_where_memory_runs_out_pieces_are_halved_and_the_same_is_learned(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    recipe = without_dropout(twenty)
+    whole = run(recipe, out=tmp_path / "whole")
+
+    def runs_out(self: torch.nn.Module, **inputs: torch.Tensor) -> Any:
+        if torch.is_grad_enabled() and len(inputs["input_ids"]) > 4:
+            raise error
+        return forward(self, **inputs)
+
+    from transformers import BertForSequenceClassification
+
+    forward = BertForSequenceClassification.forward
+    monkeypatch.setattr(BertForSequenceClassification, "forward", runs_out)
+    assert allocator.ran_out(error)
+    small = run(recipe, out=tmp_path / "small")
+    halved = [
+        json.loads(line) for line in (folder(recipe, tmp_path / "small") / "curve.jsonl").read_text().splitlines()
+    ]
+    assert [line["micro_batch"] for line in halved if "micro_batch" in line] == [8, 4]
+    assert small.scores == whole.scores
+
+
+def test_an_example_that_does_not_fit_alone_is_an_error_that_says_what_would(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import BertForSequenceClassification
+
+    def runs_out(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(BertForSequenceClassification, "forward", runs_out)
+    with pytest.raises(InputError, match="memory does not suffice for a single example: shorten texts, or train fewer"):
+        run(twenty, out=tmp_path)
+
+
+LINES = 45  # of the curve of the script's run, about
+SCRIPT = '''"""A recipe of a test."""
+from dataclasses import replace
+from finetune import *
+from finetune.cli import launch
+from finetune.data.toy import ToyText
+
+recipe = Recipe(name="toy", checkpoint=Local({checkpoint!r}), data=ToyText(train=400), task=Classification(),
+                method=Full(), budget=Budget(epochs=10, batch_size=8, snapshot_every=5), precision="float32")
+
+if __name__ == "__main__":
+    launch(__file__)
+'''
+
+
+@contextmanager
+def started(script: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
+    """A program of its own that runs the script; killed, if it still runs at the end."""
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), "--out", str(out)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as program:
+        yield program
+        program.kill()
+        program.communicate()
+
+
+def finished(script: Path, out: Path) -> str:
+    """What it says on standard error of a run to the end."""
+    with started(script, out) as program:
+        said = program.communicate(timeout=120)[1]
+        assert program.returncode == 0, said
+        return said
+
+
+def whole_lines(out: Path) -> int:
+    return sum(path.read_text().count("\n") for path in out.glob("*/*/curve.jsonl"))
+
+
+def left_by_program(out: Path) -> dict[str, Any]:
+    (path,) = (each.parent for each in out.glob("*/*/recipe.json"))
+    names = ("model/model.safetensors", "predictions.jsonl", "curve.jsonl")
+    result = json.loads((path / "result.json").read_text())
+    kept = {name: value for name, value in result.items() if name not in VOLATILE}
+    return {name: (path / name).read_bytes() for name in names} | {"result": kept}
+
+
+def survives(kills: int, script: Path, out: Path) -> int:
+    """Kill it so many times, each time a little further on; how many times it was still running then."""
+    done = 0
+    for number in range(1, kills + 1):
+        with started(script, out) as program:
+            while program.poll() is None and whole_lines(out) < number * LINES // (kills + 1):
+                time.sleep(0.003)
+            done += program.poll() is None
+    finished(script, out)
+    return done
+
+
+@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.slow)])
+def test_killed_at_moments_nobody_chose_the_same_command_ends_with_the_same_bytes(
+    checkpoint: Callable[[str], Path], tmp_path: Path, own_cache: Path, kills: int
+) -> None:
+    assert not own_cache.exists()
+    script = tmp_path / "toy.py"
+    script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
+    finished(script, tmp_path / "whole")
+    assert survives(kills, script, tmp_path / "killed") == kills
+    assert left_by_program(tmp_path / "killed") == left_by_program(tmp_path / "whole")
+    assert "done before" in finished(script, tmp_path / "killed")
