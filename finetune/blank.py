@@ -65,13 +65,13 @@ class Blank(Checkpoint):
         )
 
     def _write(self, folder: Path, rows: datasets.Dataset | None) -> None:
-        from finetune.transformer import networks
+        from finetune.transformer import models
 
         encoder = _image_processor(self.system) if rows is None else self._tokenizer(rows)
         encoder.save_pretrained(folder)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
-            networks.model(self.system, None if rows is None else _vocabulary(encoder)).save_pretrained(folder)
+            models.model(self.system, None if rows is None else _vocabulary(encoder)).save_pretrained(folder)
         # which version wrote it is nothing that the network computes, and would make another checkpoint of it
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         config.pop("transformers_version", None)

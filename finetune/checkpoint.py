@@ -273,4 +273,4 @@ def _introduce(weights: Weights) -> None:
     except (OSError, ValueError):
         return  # whoever reads it says what is wrong with it
     if str(config.get("model_type", "")).startswith(OURS):
-        importlib.import_module("finetune.transformer.networks")
+        importlib.import_module("finetune.transformer.models")

@@ -1,6 +1,6 @@
 """Our systems as models of transformers: so they are loaded, saved, adapted and trained as any checkpoint is.
 
-A config holds the system itself. Importing this registers all of them; `finetune.checkpoint` does when it meets one.
+A config holds the system itself. Of each class here `models` has one for every system.
 
 N examples, T tokens, E width, C classes, V vocabulary.
 """
@@ -12,15 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForImageClassification,
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput, SequenceClassifierOutput
 
 from finetune.attention import cores, positions
@@ -32,7 +24,7 @@ from finetune.transformer.decode import beam, greedy
 from finetune.transformer.norms import Norm
 from finetune.transformer.scores import Score
 from finetune.transformer.systems import System, Vocabulary
-from finetune.written import alternatives, from_json, to_json
+from finetune.written import alternatives, from_json
 
 AXES = {Core: cores, Norm: norms, Position: positions, Score: scores, System: systems}
 
@@ -215,70 +207,3 @@ class SequenceToSequence(Network):
 
     def get_input_embeddings(self) -> nn.Module:
         return self.model.get_input_embeddings()
-
-
-class EncoderConfig(NetworkConfig):
-    model_type = "finetune-encoder"
-
-
-class EncoderModel(Backbone):
-    config_class = EncoderConfig
-
-
-class EncoderForSequenceClassification(Classifier):
-    config_class, body = EncoderConfig, EncoderModel
-
-
-class ViTConfig(NetworkConfig):
-    model_type = "finetune-vit"
-
-
-class ViTModel(Backbone):
-    config_class, main_input_name = ViTConfig, "pixel_values"
-
-
-class ViTForImageClassification(Classifier):
-    config_class, body, main_input_name = ViTConfig, ViTModel, "pixel_values"
-
-
-class TransformerConfig(NetworkConfig):
-    model_type = "finetune-transformer"
-
-
-class TransformerModel(Backbone):
-    config_class = TransformerConfig
-
-
-class TransformerForSequenceToSequence(SequenceToSequence):
-    config_class, body = TransformerConfig, TransformerModel
-
-
-class RecurrentConfig(NetworkConfig):
-    model_type = "finetune-recurrent"
-
-
-class RecurrentModel(Backbone):
-    config_class = RecurrentConfig
-
-
-class RecurrentForSequenceToSequence(SequenceToSequence):
-    config_class, body = RecurrentConfig, RecurrentModel
-
-
-HEADS = (
-    (AutoModelForSequenceClassification, EncoderForSequenceClassification),
-    (AutoModelForImageClassification, ViTForImageClassification),
-    (AutoModelForSeq2SeqLM, TransformerForSequenceToSequence),
-    (AutoModelForSeq2SeqLM, RecurrentForSequenceToSequence),
-)
-for auto, whole in HEADS:
-    AutoConfig.register(whole.config_class.model_type, whole.config_class)
-    AutoModel.register(whole.config_class, whole.body)
-    auto.register(whole.config_class, whole)
-
-
-def model(system: System, vocabulary: Vocabulary | None) -> PreTrainedModel:
-    """A model of the system with drawn weights: a classifier's without its head, which is of nobody's labels yet."""
-    whole = next(each for _, each in HEADS if each.config_class.model_type == system.kind)
-    config = whole.config_class(system=to_json(system), **system.config(vocabulary))
-    return (whole if issubclass(whole, SequenceToSequence) else whole.body)(config)

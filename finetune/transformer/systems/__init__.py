@@ -25,7 +25,7 @@ class Vocabulary:
 
 
 class System(Part, ABC):
-    """A frozen value that builds a network; `finetune.transformer.networks` makes a model of transformers of it."""
+    """A frozen value that builds a network; `finetune.transformer.models` makes a model of transformers of it."""
 
     where: ClassVar[str] = "checkpoint.system"
     kind: ClassVar[str]  # what a config.json calls the architecture: `finetune-` and the name of the file
