@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -67,7 +69,7 @@ class OwnRecurrentForSequenceToSequence(SequenceToSequence):
     config_class, body = OwnRecurrentConfig, OwnRecurrentModel
 
 
-HEADS = (
+HEADS: tuple[tuple[Any, type[Classifier | SequenceToSequence]], ...] = (
     (AutoModelForSequenceClassification, OwnEncoderForSequenceClassification),
     (AutoModelForImageClassification, OwnViTForImageClassification),
     (AutoModelForSeq2SeqLM, OwnTransformerForSequenceToSequence),

@@ -64,7 +64,9 @@ class NetworkConfig(PreTrainedConfig):
 
 
 class Network(PreTrainedModel):
-    config_class = NetworkConfig
+    """What all of them share: how weights are drawn."""
+
+    config_class: type[NetworkConfig] = NetworkConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     base_model_prefix = "model"
     main_input_name = "input_ids"
     _supports_sdpa = True

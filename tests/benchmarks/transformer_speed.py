@@ -72,6 +72,8 @@ class Peer(nn.Module):
         self.source = Embedding(V.size, own.width, own.positions, own.dropout)
         self.target = Embedding(V.size, own.width, own.positions, own.dropout)
         self.target.tokens = self.source.tokens
+        # as ours is drawn: from logits that are too large come gradients that are too small to be fast
+        nn.init.normal_(self.source.tokens.weight, std=own.width**-0.5)
         options = {"dim_feedforward": own.inner, "dropout": own.dropout, "batch_first": True}
         pre = own.order == "pre"
         self.stack = nn.Transformer(own.width, own.heads, own.layers, own.layers, norm_first=pre, **options)
