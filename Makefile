@@ -28,10 +28,12 @@ test: env
 lint: test
 	$(BIN)/pyright
 
-# ours beside its peers, an hour and a half on two cores: attention_speed, speed and rows_memory in outputs/tables/
+# ours beside its peers, an hour and a half on two cores: attention_speed, transformer_speed, speed and rows_memory in
+# outputs/tables/
 bench: env
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python tests/benchmarks/attention_speed.py
+	$(BIN)/python tests/benchmarks/transformer_speed.py
 	$(BIN)/python tests/benchmarks/training_speed.py
 	$(BIN)/python tests/benchmarks/rows_memory.py
 

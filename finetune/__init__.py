@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from finetune.benchmark import BenchmarkTable as BenchmarkTable
     from finetune.benchmark import Published as Published
     from finetune.benchmark import Runs as Runs
+    from finetune.blank import Blank as Blank
     from finetune.checkpoint import Hub as Hub
     from finetune.checkpoint import Local as Local
     from finetune.checkpoint import Packaged as Packaged
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from finetune.methods.full import Full as Full
     from finetune.methods.last_layers import LastLayers as LastLayers
     from finetune.methods.lora import LoRA as LoRA
+    from finetune.methods.scratch import Scratch as Scratch
     from finetune.optim import AdamW as AdamW
     from finetune.optim import Budget as Budget
     from finetune.predict import Prediction as Prediction
@@ -40,11 +42,16 @@ if TYPE_CHECKING:
     from finetune.result import Result as Result
     from finetune.splits import Split as Split
     from finetune.tasks.classification import Classification as Classification
+    from finetune.transformer.systems.encoder import TextEncoder as TextEncoder
+    from finetune.transformer.systems.recurrent import Recurrent as Recurrent
+    from finetune.transformer.systems.transformer import Transformer as Transformer
+    from finetune.transformer.systems.vit import ViT as ViT
 
 _HOMES = {
     "AdamW": "optim",
     "Benchmark": "benchmark",
     "BenchmarkTable": "benchmark",
+    "Blank": "blank",
     "Budget": "optim",
     "Classification": "tasks.classification",
     "Comparison": "grid",
@@ -64,9 +71,14 @@ _HOMES = {
     "Predictor": "predict",
     "Published": "benchmark",
     "Recipe": "recipe",
+    "Recurrent": "transformer.systems.recurrent",
     "Result": "result",
     "Runs": "benchmark",
+    "Scratch": "methods.scratch",
     "Split": "splits",
+    "TextEncoder": "transformer.systems.encoder",
+    "Transformer": "transformer.systems.transformer",
+    "ViT": "transformer.systems.vit",
     "attention_maps": "attention.maps",
     "compare": "grid",
     "load": "predict",

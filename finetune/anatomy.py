@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from torch import nn
 
-from finetune.errors import one_of
+from finetune.errors import InputError, one_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,6 +34,8 @@ class Anatomy:
     reads: Literal["text", "image"] = "text"
     causal: bool = False  # a token sees those before it: what comes next can be asked of it
     norm: str | None = None  # the norm after the last block
+    cross: str | None = None  # a decoder's other attention, with modules of the same names
+    encoder: str | None = None  # the blocks of the encoder before it, which are as its own but for that
     pooler: str | None = None  # part of the head where a checkpoint comes without it
     any_size: bool = False  # of images: its positions are interpolated to whatever number of patches there are
     pretraining: tuple[str, ...] = ()  # parameters of the backbone that only pretraining uses: no gradient reaches them
@@ -56,8 +58,10 @@ class Anatomy:
         Of the last parts alone it would not do: BERT's `output.dense` is in its feed-forward and in its attention.
         """
         found = [getattr(self, role) for role in roles]
-        paths = dict.fromkeys(path for part in found for path in ((part,) if isinstance(part, str) else part))
-        return rf".*\.{re.escape(self.blocks)}\.\d+\.({'|'.join(map(re.escape, paths))})"
+        paths = list(dict.fromkeys(path for part in found for path in ((part,) if isinstance(part, str) else part)))
+        paths += [f"{self.cross}.{within}" for path in paths if self.cross and (within := self.within(path))]
+        stacks = "|".join(re.escape(each) for each in (self.encoder, self.blocks) if each)
+        return rf".*\.({stacks})\.\d+\.({'|'.join(map(re.escape, paths))})"
 
 
 _BERT = Anatomy(
@@ -110,6 +114,19 @@ _DINOV2 = Anatomy(
     any_size=True,
     pretraining=("embeddings.mask_token",),
 )
+_OURS = Anatomy(  # finetune.transformer
+    blocks="net.encoder.blocks",
+    attention="attention",
+    query="attention.query",
+    key="attention.key",
+    value="attention.value",
+    output="attention.output",
+    mlp=("feed_forward.inner", "feed_forward.outer"),
+    positions="",
+    norm="net.encoder.norm",
+    dropout="dropout_share",
+)
+_BLOCKLESS = Anatomy(blocks="", attention="", query="", key="", value="", output="", mlp=(), positions="", norm=None)
 ANATOMY: Mapping[str, Anatomy] = {
     "bert": _BERT,
     "roberta": _BERT,
@@ -159,12 +176,33 @@ ANATOMY: Mapping[str, Anatomy] = {
     "vit": _VIT,
     "deit": _VIT,
     "dinov2": _DINOV2,
+    "finetune-encoder": _OURS,
+    "finetune-vit": replace(_OURS, reads="image"),
+    "finetune-transformer": replace(
+        _OURS, blocks="net.decoder.blocks", norm="net.decoder.norm", encoder="net.encoder.blocks", cross="cross"
+    ),
+    "finetune-recurrent": _BLOCKLESS,
 }
 
 
 def anatomy(model: PreTrainedModel) -> Anatomy:
     """The entry for a model's architecture."""
     return of_architecture(model.config.model_type)
+
+
+def with_blocks(model: PreTrainedModel) -> Anatomy:
+    """The same, of one that is made of Transformer blocks.
+
+    Raises:
+        InputError: it is not.
+    """
+    body = anatomy(model)
+    if not body.blocks:
+        raise InputError(
+            f"architecture {model.config.model_type!r} has no Transformer blocks: lora, last_layers and another "
+            "attention need them, full and scratch do not"
+        )
+    return body
 
 
 def of_architecture(kind: str) -> Anatomy:
@@ -185,7 +223,7 @@ def backbone(model: PreTrainedModel) -> PreTrainedModel:
 
 def blocks(model: PreTrainedModel) -> nn.ModuleList:
     """The Transformer blocks, first to last."""
-    found = backbone(model).get_submodule(anatomy(model).blocks)
+    found = backbone(model).get_submodule(with_blocks(model).blocks)
     assert isinstance(found, nn.ModuleList)
     return found
 

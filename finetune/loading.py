@@ -6,6 +6,8 @@ unless it is the head; a config does not get to choose the attention code.
 
 from __future__ import annotations
 
+import importlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,8 @@ from finetune.errors import InputError
 
 if TYPE_CHECKING:  # transformers takes seconds to import: who only names a checkpoint need not wait
     from transformers import PretrainedConfig, PreTrainedModel
+
+OURS = "finetune-"  # how the names of our architectures begin
 
 
 def load_config(weights: Weights) -> PretrainedConfig:
@@ -122,9 +126,20 @@ def _reading(weights: Weights, part: str) -> Iterator[None]:
 
     The reader is kept quiet: what it would report of a load is checked here and raised.
     """
+    _introduce(weights)
     try:
         with quiet():
             yield
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"cannot read the {part} of checkpoint {weights.name}: {reason}") from error
+
+
+def _introduce(weights: Weights) -> None:
+    """Tell transformers of our own networks, where the checkpoint is one."""
+    try:
+        config = json.loads((weights.folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # whoever reads it says what is wrong with it
+    if str(config.get("model_type", "")).startswith(OURS):
+        importlib.import_module("finetune.transformer.models")

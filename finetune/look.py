@@ -150,6 +150,8 @@ def positions(here: Session) -> Positions:
     """How alike the positions of a recipe's checkpoint are, and as many of the paper's waves."""
     with torch.random.fork_rng(devices=[]):
         body = backbone(here.build(here.weights)[0])
+    if not anatomy(body).positions:
+        raise InputError(f"architecture {body.config.model_type!r} was given its positions, it has none to look at")
     owner, _, name = anatomy(body).positions.rpartition(".")
     place, plane = getattr(body.get_submodule(owner), name), None
     if isinstance(place, nn.Embedding):

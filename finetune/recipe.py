@@ -6,25 +6,44 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from types import ModuleType
 from typing import Any, ClassVar
 
-from finetune import axes, data, methods, tasks
+from finetune import data, methods, tasks
 from finetune.attention import cores, positions
 from finetune.attention.cores import Core
 from finetune.attention.positions import Position
 from finetune.attention.swap import STOCK, MultiHead
+from finetune.blank import Blank
 from finetune.checkpoint import Checkpoint, Hub, Local, Packaged
 from finetune.data import Data
-from finetune.errors import InputError, NoFieldError, one_of
+from finetune.errors import InputError, NoFieldError
 from finetune.hashing import content_key
 from finetune.methods import Method
 from finetune.optim import Budget
-from finetune.parts import Part, hints, optional, parse
+from finetune.parts import Part, hints, parse
 from finetune.precision import Format
 from finetune.splits import Split
 from finetune.tasks import Task
+from finetune.transformer import norms, scores, systems, tokenizers
+from finetune.transformer.norms import Norm
+from finetune.transformer.scores import Score
+from finetune.transformer.systems import System
+from finetune.transformer.tokenizers import Tokenizer
 from finetune.untrained import Untrained
+from finetune.written import alternatives, from_json, telling, to_json
 
+AXES: Mapping[type, ModuleType] = {
+    Core: cores,
+    Data: data,
+    Method: methods,
+    Norm: norms,
+    Position: positions,
+    Score: scores,
+    System: systems,
+    Task: tasks,
+    Tokenizer: tokenizers,
+}
 FORMAT = 3  # counts up when the same recipe comes to other numbers: old results are then not taken for new ones
 
 
@@ -74,7 +93,7 @@ class Recipe(Part):
         return f"{self.variant} seed {self.seed}"
 
     def to_json(self) -> dict[str, Any]:
-        return _to_json(self)
+        return to_json(self)
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Recipe:
@@ -83,7 +102,7 @@ class Recipe(Part):
         Raises:
             InputError: a part or field is not known here.
         """
-        return _from_json(Recipe, value)
+        return from_json(Recipe, value, _known)
 
     def override(self, settings: Iterable[str]) -> Recipe:
         """The recipe with `field.field=value` applied, each value read as its field's type.
@@ -108,7 +127,7 @@ class Recipe(Part):
         they are; whoever changes a default counts FORMAT up.
         """
         budget = replace(self.method.budget(self.budget), micro_batch=None, snapshot_every=None)
-        said = _telling(replace(self, budget=budget))
+        said = telling(replace(self, budget=budget))
         for field in ("name", "checkpoint", "data", "precision"):
             said.pop(field, None)
         return content_key(FORMAT, json.dumps(said, sort_keys=True), weights, data, dtype)
@@ -116,45 +135,9 @@ class Recipe(Part):
 
 def _known(contract: type) -> dict[str, type]:
     """The classes a part of a stored recipe may be of, by name: those of its axis, and no other code."""
-    axis = {Core: cores, Data: data, Method: methods, Position: positions, Task: tasks}.get(contract)
-    if axis is None:
-        found = [Packaged, Local, Hub, Untrained] if contract is Checkpoint else [contract]
-    else:
-        found = axes.every(axis, contract)
-    return {kind.__name__: kind for kind in found}
-
-
-def _to_json(value: Any) -> Any:
-    if is_dataclass(value):
-        return {"type": type(value).__name__} | {f.name: _to_json(getattr(value, f.name)) for f in fields(value)}
-    return [_to_json(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _telling(value: Any) -> Any:
-    """As `_to_json`, without the fields that are as they are by default."""
-    if is_dataclass(value):
-        own = [each for each in fields(value) if getattr(value, each.name) != each.default]
-        return {"type": type(value).__name__} | {each.name: _telling(getattr(value, each.name)) for each in own}
-    return [_telling(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _from_json(contract: type, value: Mapping[str, Any]) -> Any:
-    known = _known(contract)
-    if value.get("type") not in known:
-        raise one_of(f"kind of {contract.__name__.lower()}", str(value.get("type")), known)
-    kind = known[value["type"]]
-    known, given = {each.name: hints(kind)[each.name] for each in fields(kind)}, {}
-    for name, item in value.items():
-        if name == "type":
-            continue
-        if name not in known:
-            raise one_of(f"field of {kind.__name__}", name, known)
-        given[name] = _from_json(optional(known[name]), item) if isinstance(item, Mapping) else _tuples(item)
-    return kind(**given)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+    if contract is Checkpoint:
+        return {kind.__name__: kind for kind in (Packaged, Local, Hub, Untrained, Blank)}
+    return alternatives(AXES.get(contract), contract)
 
 
 def _replaced(value: Any, path: list[str], text: str, whole: str) -> Any:

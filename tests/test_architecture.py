@@ -43,12 +43,13 @@ LAYERS = [
         "result",
         "wheel",
     },
-    {"assets", "shift", "state", "verdict"},
+    {"assets", "shift", "state", "verdict", "written"},
     {"choice", "keeper", "packaged"},
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},
+    {"transformer"},
     {"loading"},
-    {"features", "evaluate", "language", "texts", "untrained"},
+    {"blank", "features", "evaluate", "language", "texts", "untrained"},
     {"head"},
     {"sweep"},
     {"integrity", "methods", "tasks", "train"},
@@ -93,11 +94,14 @@ def test_imports_point_down_the_house(path: Path) -> None:
         assert (own, other) not in FORBIDDEN
 
 
-@pytest.mark.parametrize("axis", ["commands", "data", "methods", "tasks"])
+AXES = ["commands", "data", "methods", "tasks", *(f"transformer/{each}" for each in ("norms", "scores", "systems"))]
+
+
+@pytest.mark.parametrize("axis", [*AXES, "transformer/tokenizers"])
 def test_the_contract_of_an_axis_imports_none_of_its_alternatives(axis: str) -> None:
     tree = ast.parse((ROOT / axis / "__init__.py").read_text(encoding="utf-8"))
     modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not {module for module in modules if module.startswith(f"finetune.{axis}.")}
+    assert not {module for module in modules if module.startswith(f"finetune.{axis.replace('/', '.')}.")}
     assert list((ROOT / axis).glob("*.py")), "an axis with no alternatives proves nothing"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import re
 import typing
@@ -34,6 +35,7 @@ from finetune.attention import cores, positions
 from finetune.attention.cores.sliding_window import SlidingWindow
 from finetune.attention.positions.rotary import Rotary
 from finetune.parts import Part, hints, optional, parse
+from finetune.transformer import norms, scores, systems, tokenizers
 
 WRONG: dict[Any, list[Any]] = {
     int: ["8", 1.5, True, None, [8]],
@@ -47,13 +49,14 @@ WRONG: dict[Any, list[Any]] = {
 
 def every_part() -> list[type[Part]]:
     """Every class of ours that a recipe can hold, and the recipe itself: a new one is found without a list."""
-    for axis in (cores, data, methods, positions, tasks):
+    for axis in (cores, data, methods, norms, positions, scores, systems, tasks, tokenizers):
         axes.every(axis, object)  # imports its modules
     found, waiting = [], [Part]
     while waiting:
         below = waiting.pop().__subclasses__()
         waiting += below
         found += [kind for kind in below if is_dataclass(kind) and kind.__module__.startswith("finetune.")]
+    found = [kind for kind in found if not inspect.isabstract(kind)]
     return sorted(set(found), key=lambda kind: kind.__name__)
 
 
@@ -81,6 +84,11 @@ def required(part: type[Part], but: str = "") -> dict[str, Any]:
     return {name: sample(hints(part)[name]) for name in bare if name != but}
 
 
+def below(contract: type[Part], name: str) -> Any:
+    """What a field is declared as by one of those that keep a contract."""
+    return next(hints(part)[name] for part in PARTS if issubclass(part, contract) and name in hints(part))
+
+
 def test_every_axis_and_every_other_part_of_a_recipe_is_held_to_it() -> None:
     named = {Packaged, Hub, Files, Classification, Frozen, Full, LoRA, MultiHead, Split, Budget, AdamW, Recipe}
     assert named | {SlidingWindow, Rotary} <= set(PARTS)
@@ -90,6 +98,10 @@ def test_every_axis_and_every_other_part_of_a_recipe_is_held_to_it() -> None:
         *axes.every(tasks, tasks.Task),
         *axes.every(cores, cores.Core),
         *axes.every(positions, positions.Position),
+        *axes.every(norms, norms.Norm),
+        *axes.every(scores, scores.Score),
+        *axes.every(systems, systems.System),
+        *axes.every(tokenizers, tokenizers.Tokenizer),
     ]
     assert len(alternatives) > 20
     assert set(alternatives) <= set(PARTS)
@@ -166,5 +178,6 @@ def test_where_a_part_says_it_stands_is_where_set_finds_it(part: type[Part]) -> 
     place: Any = Recipe
     for name in part.where.split(".") if part is not Recipe else ():
         declared = hints(place).get(name) if is_dataclass(place) else None
-        place = optional(declared) if declared else typing.get_type_hints(place)[name]  # a method's optim
+        # a method's optim is declared by its contract, a blank checkpoint's system by that checkpoint alone
+        place = optional(declared or typing.get_type_hints(place).get(name) or below(place, name))
     assert issubclass(part, place)

@@ -10,7 +10,7 @@ import pytest
 
 from finetune import AdamW, Budget, Frozen, Full, InputError, LoRA, Recipe, Split, catalog
 from finetune.commands import variant
-from finetune.recipe import _telling
+from finetune.written import telling
 
 NAMES = sorted(catalog.summaries())
 EXPECTED = {
@@ -141,9 +141,9 @@ class Later(Full):
 
 
 def test_a_field_that_is_as_it_is_by_default_is_not_in_the_fingerprint() -> None:
-    assert _telling(Later()) == {"type": "Later"}
-    assert _telling(Later(added=1)) == {"type": "Later", "added": 1}
-    rate = _telling(Later(optim=AdamW(learning_rate=1.0)))
+    assert telling(Later()) == {"type": "Later"}
+    assert telling(Later(added=1)) == {"type": "Later", "added": 1}
+    rate = telling(Later(optim=AdamW(learning_rate=1.0)))
     assert rate == {"type": "Later", "optim": {"type": "AdamW", "learning_rate": 1.0}}
 
 

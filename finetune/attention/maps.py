@@ -12,20 +12,20 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from finetune.attention.swap import transplants
+from finetune.attention.multihead import Attention
 from finetune.errors import InputError
 
 
 @contextmanager
 def attention_maps(model: nn.Module) -> Iterator[list[Tensor]]:
-    """A list that gets the weights (B, H, T, S) of every call of a swapped model's blocks, first to last.
+    """A list that gets the weights (B, H, T, S) of every call of our attention in a model, first block to last.
 
     While it lasts the form that can show its weights computes them, whichever would be fastest.
 
     Raises:
         InputError: the model's attention is not swapped, and so keeps its weights to itself.
     """
-    modules = transplants(model)
+    modules = [module for module in model.modules() if isinstance(module, Attention)]
     if not modules:
         raise InputError("only a swapped attention shows its weights: swap(model, MultiHead()) first")
     maps_LBHTS: list[Tensor] = []

@@ -34,9 +34,10 @@ class Cache(Protocol):
 
 @dataclass
 class KeyValueCache:
-    """The simplest cache: it grows by concatenation."""
+    """The simplest cache: it grows by concatenation. Of a memory, which does not grow, it keeps what was made once."""
 
     layers: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    memories: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def update(self, k_BKSD: Tensor, v_BKSD: Tensor, layer: int, /) -> tuple[Tensor, Tensor]:
         if layer in self.layers:
@@ -47,6 +48,18 @@ class KeyValueCache:
 
     def get_seq_length(self, layer: int = 0, /) -> int:
         return self.layers[layer][0].shape[2] if layer in self.layers else 0
+
+    def memory(self, layer: int, project: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Keys and values of a layer's memory (N, K, S, D), projected the first time it is asked for."""
+        if layer not in self.memories:
+            self.memories[layer] = project()
+        return self.memories[layer]
+
+    def pick(self, rows_B: Tensor, examples_N: Tensor) -> None:
+        """Go on with these rows, in this order and as often as they are named, and with these examples' memories."""
+        self.layers = {n: (k[rows_B], v[rows_B]) for n, (k, v) in self.layers.items()}
+        if self.memories and len(examples_N) < len(next(iter(self.memories.values()))[0]):
+            self.memories = {n: (k[examples_N], v[examples_N]) for n, (k, v) in self.memories.items()}
 
 
 class Attention(nn.Module):
@@ -124,19 +137,28 @@ class MultiHeadAttention(Attention):
     ) -> tuple[Tensor, Tensor | None]:
         """What each position of x has gathered (B, T, E), and the weights (B, H, T, S) where somebody watches.
 
-        With a cache, x continues what it holds: give a causal mask its length as offset.
+        With a cache, x continues what it holds: give a causal mask its length as offset. A memory is projected once.
         """
-        memory_BSE = x_BTE if memory_BSE is None else memory_BSE
-        seen = 0 if cache is None else cache.get_seq_length(self.layer)
+        seen = 0 if cache is None or memory_BSE is not None else cache.get_seq_length(self.layer)
         q_BHTD = split(self.query(self._placed(x_BTE, seen)), self.head_width)
-        k_BKSD = split(self.key(self._placed(memory_BSE, seen)), self.head_width)
-        v_BKSD = split(self.value(memory_BSE), self.head_width)
         if self.core.position is not None:
-            q_BHTD, k_BKSD = (self.core.position.rotate(each, seen) for each in (q_BHTD, k_BKSD))
-        if cache is not None:
-            k_BKSD, v_BKSD = cache.update(k_BKSD, v_BKSD, self.layer)
+            q_BHTD = self.core.position.rotate(q_BHTD, seen)
+        if memory_BSE is None:
+            k_BKSD, v_BKSD = self._keys_and_values(x_BTE, seen)
+            if cache is not None:
+                k_BKSD, v_BKSD = cache.update(k_BKSD, v_BKSD, self.layer)
+        elif isinstance(cache, KeyValueCache):
+            k_BKSD, v_BKSD = cache.memory(self.layer, lambda: self._keys_and_values(memory_BSE, 0))
+        else:
+            k_BKSD, v_BKSD = self._keys_and_values(memory_BSE, 0)
         context_BTE, weights_BHTS = self.attend(q_BHTD, k_BKSD, v_BKSD, mask)
         return self.output(context_BTE), weights_BHTS
+
+    def _keys_and_values(self, memory_BSE: Tensor, seen: int) -> tuple[Tensor, Tensor]:
+        k_BKSD = split(self.key(self._placed(memory_BSE, seen)), self.head_width)
+        if self.core.position is not None:
+            k_BKSD = self.core.position.rotate(k_BKSD, seen)
+        return k_BKSD, split(self.value(memory_BSE), self.head_width)
 
     def _placed(self, x_BTE: Tensor, seen: int) -> Tensor:
         return placed(self.core, x_BTE, seen, dict(self.learned))

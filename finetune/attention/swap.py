@@ -17,12 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finetune import axes
-from finetune.anatomy import Anatomy, anatomy, blocks
+from finetune.anatomy import Anatomy, blocks, with_blocks
 from finetune.attention import cores, interface
 from finetune.attention.cores import Core
 from finetune.attention.cores.scaled_dot_product import ScaledDotProduct
 from finetune.attention.masks import Mask
-from finetune.attention.multihead import Attention, Cache, placed, split
+from finetune.attention.multihead import Attention, Cache, MultiHeadAttention, placed, split
 from finetune.attention.positions.rotary import turn
 from finetune.errors import InputError, one_of
 from finetune.parts import Part
@@ -70,13 +70,19 @@ def named(name: str) -> MultiHead | None:
 
 
 def swap(model: PreTrainedModel, attention: MultiHead) -> PreTrainedModel:
-    """Put ours into every block, in place.
+    """Put ours into every block, in place; nothing is to be done where it is ours from the start.
 
     Raises:
         InputError: the architecture is not known, or the core cannot do what it needs.
     """
     interface.register()
-    body = anatomy(model)
+    body = with_blocks(model)
+    if any(isinstance(block.get_submodule(body.attention), MultiHeadAttention) for block in blocks(model)):
+        if attention != MultiHead():
+            raise InputError(
+                f"this network was built around an attention of ours: set checkpoint.system.core, not {attention.where}"
+            )
+        return model
     for layer, block in enumerate(blocks(model)):
         stock = block.get_submodule(body.attention)
         if isinstance(stock, Transplanted):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from finetune.anatomy import ROLES, anatomy, backbone
+from finetune.anatomy import ROLES, backbone, with_blocks
 from finetune.errors import InputError, one_of
 from finetune.methods import Method, Pretrained, wholly_trained
 from finetune.optim import AdamW
@@ -46,7 +46,7 @@ class LoRA(Method):
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> nn.Module:
         from peft import LoraConfig, get_peft_model  # seconds to import, and only this method needs it
 
-        body = anatomy(model)
+        body = with_blocks(model)
         config = LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,  # pyright: ignore[reportArgumentType]  (a float in all but its annotation)
