@@ -36,8 +36,8 @@ from finetune.attention.cores.sliding_window import SlidingWindow
 from finetune.attention.positions.learned import LearnedPositions
 from finetune.attention.positions.t5_bias import T5Bias
 from finetune.blank import _texts
-from finetune.checkpoint import load_config, load_model, load_tokenizer
 from finetune.data.toy import ToyImages, ToyText
+from finetune.loading import load_config, load_model, load_tokenizer
 from finetune.look import look, opened, untrained
 from finetune.methods import Method
 from finetune.predict import load
