@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from finetune.cache import UNTRAINED, keeping, kept_dir
-from finetune.checkpoint import Checkpoint, Weights, hash_settings, hash_weights, quiet
+from finetune.checkpoint import Checkpoint, Weights, hash_settings, hash_weights
 from finetune.data import PORTION, Data
 from finetune.errors import InputError
 from finetune.hashing import content_key
+from finetune.loading import quiet
 from finetune.progress import Silent
 from finetune.splits import Split
 from finetune.transformer.systems import System, Vocabulary
