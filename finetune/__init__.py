@@ -35,11 +35,14 @@ if TYPE_CHECKING:
     from finetune.optim import Budget as Budget
     from finetune.predict import Prediction as Prediction
     from finetune.predict import Predictor as Predictor
+    from finetune.predict import Written as Written
     from finetune.predict import load as load
     from finetune.recipe import Recipe as Recipe
     from finetune.result import Result as Result
     from finetune.splits import Split as Split
     from finetune.tasks.classification import Classification as Classification
+    from finetune.tasks.summarisation import Summarisation as Summarisation
+    from finetune.tasks.translation import Translation as Translation
 
 _HOMES = {
     "AdamW": "optim",
@@ -67,6 +70,9 @@ _HOMES = {
     "Result": "result",
     "Runs": "benchmark",
     "Split": "splits",
+    "Summarisation": "tasks.summarisation",
+    "Translation": "tasks.translation",
+    "Written": "predict",
     "attention_maps": "attention.maps",
     "compare": "grid",
     "load": "predict",

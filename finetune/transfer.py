@@ -43,9 +43,9 @@ def _scored(run: Finished, there: Session) -> Elsewhere:
     task, here = run.recipe.task, run.predictor.setup
     examples = task.encode(lambda: rows, here.weights, "")
     run.progress.start("elsewhere", examples.tokens, "tok")
-    found = evaluate.predict(run.predictor.module, examples, here.accelerator, run.progress)
+    found = evaluate.predict(run.predictor.module, examples, here.accelerator, run.progress, here.respond)
     run.progress.end()
-    outputs_N = task.predict(found.logits)
+    outputs_N = task.predict(found.responses)
     right_N = task.right(found.targets, outputs_N)
     return Elsewhere(
         of=there.recipe.data.title,

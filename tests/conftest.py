@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from finetune import Budget, Classification, Full, Local, Recipe
-from finetune.data.toy import ToyImages, ToyText
+from finetune import Budget, Classification, Full, Local, Recipe, Summarisation, Translation
+from finetune.data.toy import ToyImages, ToyPairs, ToyText
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +47,36 @@ def toy(checkpoint: Callable[[str], Path], own_cache: Path) -> Callable[[str], R
             checkpoint=Local(str(checkpoint(family))),
             data=ToyImages() if family in tiny.IMAGE_FAMILIES else ToyText(),
             task=Classification(),
+            method=Full(),
+            budget=Budget(epochs=2, batch_size=16),
+            precision="float32",
+        )
+
+    return recipe
+
+
+@pytest.fixture(scope="session")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny checkpoint that writes text, made once."""
+    root = tmp_path_factory.mktemp("writers")
+
+    def folder(family: str) -> Path:
+        return root / family if (root / family).exists() else tiny.write_writer(family, root / family)
+
+    return folder
+
+
+@pytest.fixture
+def toy_pairs(writer: Callable[[str], Path], own_cache: Path) -> Callable[[str], Recipe]:
+    """The same of a checkpoint that writes text."""
+    assert not own_cache.exists()
+
+    def recipe(family: str) -> Recipe:
+        return Recipe(
+            name=f"toy_{family}",
+            checkpoint=Local(str(writer(family))),
+            data=ToyPairs(),
+            task=Translation(max_target=8) if family in tiny.ENCODER_DECODERS else Summarisation(max_target=8),
             method=Full(),
             budget=Budget(epochs=2, batch_size=16),
             precision="float32",
