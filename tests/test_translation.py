@@ -227,7 +227,7 @@ def test_two_processes_write_one_answer_for_every_id(toy_pairs: Callable[[str], 
         "from finetune import Budget, Full, Local, Recipe, Translation\n"
         "from finetune.data.toy import ToyPairs\n\n"
         f"recipe = Recipe(name='mine', checkpoint={recipe.checkpoint!r}, data=ToyPairs(), "
-        "task=Translation(max_target=8), method=Full(), budget=Budget(epochs=2, batch_size=16), precision='float32')\n\n"
+        "task=Translation(max_target=8), method=Full(), budget=Budget(batch_size=16), precision='float32')\n\n"
         "if __name__ == '__main__':\n    from finetune.cli import launch\n\n    launch(__file__)\n"
     )
     launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
