@@ -37,11 +37,14 @@ if TYPE_CHECKING:
     from finetune.optim import Budget as Budget
     from finetune.predict import Prediction as Prediction
     from finetune.predict import Predictor as Predictor
+    from finetune.predict import Written as Written
     from finetune.predict import load as load
     from finetune.recipe import Recipe as Recipe
     from finetune.result import Result as Result
     from finetune.splits import Split as Split
     from finetune.tasks.classification import Classification as Classification
+    from finetune.tasks.summarisation import Summarisation as Summarisation
+    from finetune.tasks.translation import Translation as Translation
     from finetune.transformer.systems.encoder import TextEncoder as TextEncoder
     from finetune.transformer.systems.recurrent import Recurrent as Recurrent
     from finetune.transformer.systems.transformer import Transformer as Transformer
@@ -76,9 +79,12 @@ _HOMES = {
     "Runs": "benchmark",
     "Scratch": "methods.scratch",
     "Split": "splits",
+    "Summarisation": "tasks.summarisation",
     "TextEncoder": "transformer.systems.encoder",
     "Transformer": "transformer.systems.transformer",
+    "Translation": "tasks.translation",
     "ViT": "transformer.systems.vit",
+    "Written": "predict",
     "attention_maps": "attention.maps",
     "compare": "grid",
     "load": "predict",

@@ -38,7 +38,7 @@ class Anatomy:
     encoder: str | None = None  # the blocks of the encoder before it, which are as its own but for that
     pooler: str | None = None  # part of the head where a checkpoint comes without it
     any_size: bool = False  # of images: its positions are interpolated to whatever number of patches there are
-    pretraining: tuple[str, ...] = ()  # parameters of the backbone that only pretraining uses: no gradient reaches them
+    pretraining: tuple[str, ...] = ()  # parameters of the backbone that never train: no gradient is to reach them
     fused: Literal["thirds", "heads"] | None = None  # how the one layer's outputs are laid out
     dropout: str = "attention_dropout"  # of the attention's weights: what the attention module calls it
     transposed: bool = False  # projections are GPT-2's Conv1D, which stores its weight as (in, out)
@@ -61,7 +61,7 @@ class Anatomy:
         paths = list(dict.fromkeys(path for part in found for path in ((part,) if isinstance(part, str) else part)))
         paths += [f"{self.cross}.{within}" for path in paths if self.cross and (within := self.within(path))]
         stacks = "|".join(re.escape(each) for each in (self.encoder, self.blocks) if each)
-        return rf".*\.({stacks})\.\d+\.({'|'.join(map(re.escape, paths))})"
+        return rf"(.*\.)?({stacks})\.\d+\.({'|'.join(map(re.escape, paths))})"
 
 
 _BERT = Anatomy(
@@ -127,6 +127,33 @@ _OURS = Anatomy(  # finetune.transformer
     dropout="dropout_share",
 )
 _BLOCKLESS = Anatomy(blocks="", attention="", query="", key="", value="", output="", mlp=(), positions="", norm=None)
+_MARIAN = Anatomy(
+    blocks="decoder.layers",
+    attention="self_attn",
+    query="self_attn.q_proj",
+    key="self_attn.k_proj",
+    value="self_attn.v_proj",
+    output="self_attn.out_proj",
+    mlp=("fc1", "fc2"),
+    positions="decoder.embed_positions",
+    cross="encoder_attn",
+    encoder="encoder.layers",
+    pretraining=("encoder.embed_positions.weight", "decoder.embed_positions.weight"),  # sines, which are not saved
+)
+_T5 = Anatomy(
+    blocks="decoder.block",
+    attention="layer.0.SelfAttention",
+    query="layer.0.SelfAttention.q",
+    key="layer.0.SelfAttention.k",
+    value="layer.0.SelfAttention.v",
+    output="layer.0.SelfAttention.o",
+    # a decoder's feed-forward comes after the other attention
+    mlp=tuple(f"layer.{place}.DenseReluDense.{name}" for place in (1, 2) for name in ("wi", "wi_0", "wi_1", "wo")),
+    positions="decoder.block.0.layer.0.SelfAttention.relative_attention_bias",
+    norm="decoder.final_layer_norm",
+    cross="layer.1.EncDecAttention",
+    encoder="encoder.block",
+)
 ANATOMY: Mapping[str, Anatomy] = {
     "bert": _BERT,
     "roberta": _BERT,
@@ -173,6 +200,8 @@ ANATOMY: Mapping[str, Anatomy] = {
     "llama": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
+    "marian": _MARIAN,
+    "t5": _T5,
     "vit": _VIT,
     "deit": _VIT,
     "dinov2": _DINOV2,

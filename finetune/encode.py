@@ -40,7 +40,7 @@ class Batch:
 class Examples(ABC):
     """Encoded rows of one split, in the order of the split."""
 
-    targets: np.ndarray  # -1 where nobody knows
+    targets: np.ndarray  # classes, -1 where nobody knows; or texts
     lengths: np.ndarray  # tokens of each example, as the model sees them: word pieces, or patches
     cut: Collection[int] = ()  # indices of the examples that were longer than what the model reads
     reached: np.ndarray | None = None  # the rows that they look up in a table of words; None: there is no such table
@@ -62,6 +62,11 @@ class Examples(ABC):
     def positions(self) -> np.ndarray:
         """How many positions a forward pass computes for each example."""
         return self.lengths
+
+    @property
+    def terms(self) -> np.ndarray:
+        """How many terms of the loss each example has."""
+        return np.ones(len(self), dtype=np.int64)
 
     @property
     def truncated(self) -> int:
@@ -129,6 +134,10 @@ class Subset(Examples):
     @property
     def positions(self) -> np.ndarray:
         return self.source.positions[self.chosen]
+
+    @property
+    def terms(self) -> np.ndarray:
+        return self.source.terms[self.chosen]
 
     def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
         return self.source.batch(self.chosen[indices], multiple)

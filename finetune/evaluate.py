@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,9 +13,16 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from finetune import batches
-from finetune.encode import Examples
+from finetune.encode import Batch, Examples
 from finetune.precision import tokens_per_pass
 from finetune.progress import Silent
+
+Responder = Callable[[nn.Module, Batch], np.ndarray]  # a model and a batch → what is kept of each of its examples
+
+
+def logits(module: nn.Module, batch: Batch) -> np.ndarray:
+    """What a model says in numbers, in float32."""
+    return module(**batch.inputs).logits.float().cpu().numpy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +31,20 @@ class Predictions:
 
     ids: list[str]
     targets: np.ndarray
-    logits: np.ndarray
+    responses: np.ndarray
+
+    @property
+    def logits(self) -> np.ndarray:
+        """The responses, where they are numbers."""
+        return self.responses
 
 
 def predict(
-    module: nn.Module, examples: Examples, accelerator: Accelerator, progress: Silent | None = None
+    module: nn.Module,
+    examples: Examples,
+    accelerator: Accelerator,
+    progress: Silent | None = None,
+    respond: Responder = logits,
 ) -> Predictions:
     """Run every example once, over all processes; afterwards every process holds every prediction."""
     progress = progress or Silent()
@@ -40,15 +56,15 @@ def predict(
             indices = batches.share(whole, rank, world)
             if len(indices):
                 batch = examples.batch(indices, batches.multiple(len(indices))).to(accelerator.device, dtype)
-                parts.append((indices, module(**batch.inputs).logits.float().cpu().numpy()))
+                parts.append((indices, respond(module, batch)))
             progress.advance(int(examples.lengths[whole].sum()))
     if world > 1:
         parts = gather_object(parts)
-    return Predictions(ids=list(examples.ids), targets=examples.targets, logits=_in_order(parts, len(examples)))
+    return Predictions(ids=list(examples.ids), targets=examples.targets, responses=_in_order(parts, len(examples)))
 
 
 def _in_order(parts: list[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
-    """Logits by example index.
+    """Responses by example index.
 
     Raises:
         RuntimeError: an example was predicted twice or not at all. Nobody wants that averaged away.
@@ -58,7 +74,7 @@ def _in_order(parts: list[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndar
     order = np.concatenate([indices for indices, _ in parts]) if parts else np.empty(0, dtype=np.int64)
     if not np.array_equal(np.sort(order), np.arange(count)):
         raise RuntimeError(f"{len(order)} predictions for {count} examples: not one for each")
-    stacked = np.concatenate([logits for _, logits in parts])
+    stacked = np.concatenate([responses for _, responses in parts])
     ordered = np.empty_like(stacked)
     ordered[order] = stacked
     return ordered

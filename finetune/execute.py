@@ -88,7 +88,7 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
         done = train(here, trainee, keeper)
         with clock.time("eval"):
             predicted = {} if done.diverged else {part: _predict(here, trainee, part) for part in here.parts[1:]}
-            own = recipe.method.scores(trainee, material, predicted["test"].logits) if "test" in predicted else {}
+            own = recipe.method.scores(trainee, material, predicted["test"].responses) if "test" in predicted else {}
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds + trainee.choice_seconds}
     if writes:
         idle = [] if recipe.attention is None else done.unreached
@@ -107,7 +107,8 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
             examples = material.examples["test"]
             del trainee  # there must be room for the model that was saved
             restored = recipe.method.restore(here.pretrained(result.labels), folder.path)
-            lost += integrity.apart(restored, examples, predicted["test"].logits, accelerator.device)
+            responses = predicted["test"].responses
+            lost += integrity.apart(restored, examples, responses, accelerator.device, here.respond)
             if (merge := recipe.method.merge) is not None:
                 lost += integrity.unlike(restored, merge, examples, accelerator.device)
             result = replace(result, status="failed" if lost else "done", broken=tuple(lost))
@@ -123,7 +124,7 @@ def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:
 
     def validate() -> float:
         predictions = _predict(here, trainee, "validation")
-        scores = recipe.task.score(predictions.targets, recipe.task.predict(predictions.logits))
+        scores = recipe.task.score(predictions.targets, recipe.task.predict(predictions.responses))
         return next(iter(scores.values())).value
 
     with keeper.waiting():
@@ -147,7 +148,7 @@ def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:
 def _predict(here: Session, trainee: Trainee, part: str) -> Predictions:
     examples = trainee.examples[part]
     here.progress.start(part, examples.tokens, "tok")
-    predictions = evaluate.predict(trainee.module, examples, here.accelerator, here.progress)
+    predictions = evaluate.predict(trainee.module, examples, here.accelerator, here.progress, here.respond)
     here.progress.end()
     return predictions
 
@@ -156,31 +157,15 @@ def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any
     """What was predicted for every test example, so that any two runs can be paired later."""
     if predictions is None:
         return []
-    labels, outputs = here.facts().labels, here.recipe.task.predict(predictions.logits)
-    return [
-        {
-            "id": id_,
-            "label": labels[target],
-            "predicted": labels[output],
-            "target": target,
-            "output": output,
-            "logits": logits,
-        }
-        for id_, target, output, logits in zip(
-            predictions.ids,
-            predictions.targets.tolist(),
-            outputs.tolist(),
-            predictions.logits.round(4).tolist(),
-            strict=True,
-        )
-    ]
+    lines = here.recipe.task.lines(predictions.targets, predictions.responses, here.facts().labels)
+    return [{"id": id_, **line} for id_, line in zip(predictions.ids, lines, strict=True)]
 
 
 def _items(here: Session, predictions: Predictions | None) -> Items | None:
     if predictions is None:
         return None
     task = here.recipe.task
-    right_N = task.right(predictions.targets, task.predict(predictions.logits))
+    right_N = task.right(predictions.targets, task.predict(predictions.responses))
     return None if right_N is None else Items.of(predictions.ids, right_N)
 
 
@@ -192,7 +177,9 @@ def _unseen(labels: Sequence[str], targets_N: np.ndarray) -> tuple[str, ...]:
 def _loss(here: Session, predictions: Predictions | None) -> float | None:
     if predictions is None:
         return None
-    shares_NC = here.recipe.task.probabilities(predictions.logits)
+    shares_NC = here.recipe.task.probabilities(predictions.responses)
+    if shares_NC is None:
+        return None
     right_N = shares_NC[np.arange(len(shares_NC)), predictions.targets]
     return float(-np.log(np.maximum(right_N, np.finfo(float).tiny)).mean())
 
@@ -207,7 +194,7 @@ def _result(
     memory: int,
 ) -> Result:
     recipe, examples, splits = here.recipe, trainee.examples, here.facts()
-    scores = {part: recipe.task.score(p.targets, recipe.task.predict(p.logits)) for part, p in predicted.items()}
+    scores = {part: recipe.task.score(p.targets, recipe.task.predict(p.responses)) for part, p in predicted.items()}
     return Result(
         status="diverged" if done.diverged else "done",
         recipe=recipe.to_json(),

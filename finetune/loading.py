@@ -33,11 +33,14 @@ def load_config(weights: Weights) -> PretrainedConfig:
 
 
 def load_model(
-    weights: Weights, auto: Any, *, attention: str, labels: tuple[str, ...] = ()
+    weights: Weights, auto: Any, *, attention: str, labels: tuple[str, ...] = (), whole: bool = False
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """A float32 model of the `auto` class and the names of the modules that are its head.
 
     Modules that the checkpoint lacks are initialised from torch's global generator: seed it first.
+
+    Args:
+        whole: the head is the checkpoint's own as well, and none is new.
 
     Raises:
         InputError: the weights are unreadable, or lack something that is not the head.
@@ -62,10 +65,11 @@ def load_model(
             output_loading_info=True,
         )
     absent = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
-    own = head(model, absent)
+    own = () if whole else head(model, absent)
     lost = sorted(key for key in absent if not key.startswith(tuple(f"{name}." for name in own)))
     if lost:
-        raise InputError(f"checkpoint {weights.name} lacks {len(lost)} backbone tensors, the first is {lost[0]!r}")
+        what = "tensors of what writes text" if whole else "backbone tensors"
+        raise InputError(f"checkpoint {weights.name} lacks {len(lost)} {what}, the first is {lost[0]!r}")
     model.name_or_path = weights.reference  # what an adapter saved from it will name as its base
     model.config._commit_hash = weights.revision
     if new_labels:

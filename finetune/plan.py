@@ -61,7 +61,7 @@ def _forecast(here: Session, material: Material, small: Material, scratch: Path)
             done = train(brief, trainee, Keeper())
         started = time.perf_counter()
         for part in here.parts[1:]:
-            evaluate.predict(trainee.module, trainee.examples[part], here.accelerator)
+            evaluate.predict(trainee.module, trainee.examples[part], here.accelerator, respond=here.respond)
         evaluated = time.perf_counter() - started
     peak = max(memory.bytes, trainee.feature_memory)
     causes, trained = _causes(here, trainee, done, before, peak), trainee.trained

@@ -1,4 +1,4 @@
-"""A finished run as a predictor: texts, pairs of texts or images in, labels with their probabilities out."""
+"""A finished run as a predictor: texts, pairs of texts or images in, labels with their probabilities or texts out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
@@ -38,6 +39,14 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a run writes for one input."""
+
+    text: str
+    truncated: bool  # whether the input was longer than what the model reads, and was cut
+
+
+@dataclass(frozen=True, kw_only=True)
 class Predictor:
     """A trained model, called with a list of inputs. `module` is the bare one: `module(**batch.inputs).logits`."""
 
@@ -49,8 +58,10 @@ class Predictor:
     def recipe(self) -> Recipe:
         return self.setup.recipe
 
-    def __call__(self, inputs: Sequence[Input]) -> list[Prediction]:
+    def __call__(self, inputs: Sequence[Input]) -> list[Prediction] | list[Written]:
         """One prediction for each input, in their order, computed in batches as in training.
+
+        It is a `Written` of a task whose answers are texts, else a `Prediction`.
 
         Args:
             inputs: texts, or pairs of texts as tuples, or images (paths, or as PIL has them).
@@ -65,9 +76,11 @@ class Predictor:
             return []
         examples, progress = self.encode(inputs), self.setup.progress
         progress.start("predict", examples.tokens, "tok")
-        logits = evaluate.predict(self.module, examples, self.setup.accelerator, progress).logits
+        respond, accelerator = self.setup.respond, self.setup.accelerator
+        responses = evaluate.predict(self.module, examples, accelerator, progress, respond).responses
         progress.end()
-        return self._read(logits, examples)
+        shares_NC = self.recipe.task.probabilities(responses)
+        return self._written(responses, examples) if shares_NC is None else self._read(responses, shares_NC, examples)
 
     def encode(self, inputs: Sequence[Input]) -> Examples:
         """What the model reads of the inputs: `batch(indices)` of it is a batch."""
@@ -76,8 +89,12 @@ class Predictor:
         rows = _pictures(inputs) if reads == "image" else _texts(inputs, self.recipe)
         return self.recipe.task.encode(lambda: rows, weights, key="")
 
-    def _read(self, logits: Any, examples: Examples) -> list[Prediction]:
-        task, cut = self.recipe.task, set(examples.cut)
+    def _written(self, responses: np.ndarray, examples: Examples) -> list[Written]:
+        texts, cut = self.recipe.task.predict(responses).tolist(), set(examples.cut)
+        return [Written(text=text, truncated=number in cut) for number, text in enumerate(texts)]
+
+    def _read(self, responses: np.ndarray, shares_NC: np.ndarray, examples: Examples) -> list[Prediction]:
+        outputs, cut = self.recipe.task.predict(responses).tolist(), set(examples.cut)
         return [
             Prediction(
                 label=self.labels[output],
@@ -85,9 +102,7 @@ class Predictor:
                 probabilities=dict(zip(self.labels, shares, strict=True)),
                 truncated=number in cut,
             )
-            for number, (output, shares) in enumerate(
-                zip(task.predict(logits).tolist(), task.probabilities(logits).tolist(), strict=True)
-            )
+            for number, (output, shares) in enumerate(zip(outputs, shares_NC.tolist(), strict=True))
         ]
 
 

@@ -23,6 +23,7 @@ from finetune.checkpoint import Checkpoint, Weights
 from finetune.data import Data, Fetched
 from finetune.encode import Examples
 from finetune.errors import InputError
+from finetune.evaluate import Responder
 from finetune.features import Extraction
 from finetune.hashing import content_key
 from finetune.methods import Material, Pretrained
@@ -70,6 +71,11 @@ class Setup:
         if self.accelerator.device.type == "cpu":
             dropout.replace(model)
         return model, head
+
+    @property
+    def respond(self) -> Responder:
+        """What is kept of the model's answers."""
+        return self.recipe.task.responder(self.weights)
 
     @property
     def extraction(self) -> Extraction:

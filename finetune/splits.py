@@ -79,6 +79,14 @@ class Split(Part):
         return self.test_rows == 0
 
     def cut(self, rows: Rows) -> Splits:
+        """
+        Raises:
+            InputError: a split would be empty, or classes are counted where there are none.
+        """
+        if self.per_class is not None and not rows.labels:
+            raise InputError(
+                f"split.per_class is of labels, and these rows have none: leave it none, got {self.per_class}"
+            )
         pool, test = rows.train, rows.test
         if test is None:
             pool, test = self._hold_out(pool, self.test, "test")

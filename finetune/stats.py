@@ -96,6 +96,17 @@ def bootstrap(
     return Estimate(value, float(low), float(high), n)
 
 
+def resampled(value: float, counts_NK: np.ndarray, score: Callable[[np.ndarray], float], draws: int) -> Estimate:
+    """A score of the sums of K counts over N items, with its percentile bootstrap interval over them (Efron 1979)."""
+    n = len(counts_NK)
+    if n < 2:
+        return Estimate(value, None, None, n)
+    rng = np.random.default_rng(0)
+    scores = [score(rng.multinomial(n, np.full(n, 1 / n)) @ counts_NK) for _ in range(draws)]
+    low, high = np.percentile(scores, [2.5, 97.5])
+    return Estimate(value, float(low), float(high), n)
+
+
 @dataclass(frozen=True)
 class Spread:
     """Mean and sample standard deviation over repeated runs; of one run there is no deviation."""

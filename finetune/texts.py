@@ -91,6 +91,8 @@ def texts(rows: Callable[[], datasets.Dataset], tokenizer: Any, max_length: int,
 
 def _identity(tokenizer: Any) -> str:
     """All that a tokenizer is; how long its last texts were allowed to be is not."""
+    if getattr(tokenizer, "backend_tokenizer", None) is None:  # one that is written in Python, of one family
+        return f"{tokenizer.name_or_path} {json.dumps(tokenizer.get_vocab(), sort_keys=True)}"
     whole = json.loads(tokenizer.backend_tokenizer.to_str())
     return json.dumps({name: part for name, part in whole.items() if name not in ("truncation", "padding")})
 
@@ -140,6 +142,20 @@ def tokenize(tokenizer: Any, rows: Mapping[str, Any], max_length: int) -> tuple[
         encoded = tokenizer(*texts, truncation=True, max_length=max_length, **options)
     nothing = {"input_ids": [tokenizer.pad_token_id]}
     return {name: [ids or nothing.get(name, [0]) for ids in values] for name, values in encoded.items()}, cut
+
+
+def known(found: Texts, vocabulary: int, name: str) -> Texts:
+    """The texts, which a model of so many tokens can read.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if found.largest >= vocabulary:
+        raise InputError(
+            f"the tokenizer of {name} makes token {found.largest}, the model knows {vocabulary}: they do not belong "
+            "together"
+        )
+    return found
 
 
 def longest_text(tokenizer: Any, positions: int | None, wanted: int | None) -> int:

@@ -66,9 +66,9 @@ def _scored(run: Finished, here: Session, there: Session) -> Elsewhere:
     task, setup = run.recipe.task, run.predictor.setup
     examples = task.encode(lambda: chosen, setup.weights, "")
     run.progress.start("elsewhere", examples.tokens, "tok")
-    found = evaluate.predict(run.predictor.module, examples, setup.accelerator, run.progress)
+    found = evaluate.predict(run.predictor.module, examples, setup.accelerator, run.progress, setup.respond)
     run.progress.end()
-    outputs_N = task.predict(found.logits)
+    outputs_N = task.predict(found.responses)
     right_N = task.right(found.targets, outputs_N)
     return Elsewhere(
         of=there.recipe.data.title,

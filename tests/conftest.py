@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from finetune import Recipe
+from finetune import Budget, Full, Local, Recipe, Summarisation, Translation
+from finetune.data.toy import ToyPairs
 
 
 def pytest_collection_finish() -> None:
@@ -56,6 +57,36 @@ def shared(checkpoint: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FINETUNE_CACHE", str(folder / "cache"))
         yield tiny.Shared(out=folder / "out", toy=lambda family: tiny.recipe(family, checkpoint(family)))
+
+
+@pytest.fixture(scope="session")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny checkpoint that writes text, made once."""
+    root = tmp_path_factory.mktemp("writers")
+
+    def folder(family: str) -> Path:
+        return root / family if (root / family).exists() else tiny.write_writer(family, root / family)
+
+    return folder
+
+
+@pytest.fixture
+def toy_pairs(writer: Callable[[str], Path], own_cache: Path) -> Callable[[str], Recipe]:
+    """The same of a checkpoint that writes text."""
+    assert not own_cache.exists()
+
+    def recipe(family: str) -> Recipe:
+        return Recipe(
+            name=f"toy_{family}",
+            checkpoint=Local(str(writer(family))),
+            data=ToyPairs(),
+            task=Translation(max_target=8) if family in tiny.ENCODER_DECODERS else Summarisation(max_target=8),
+            method=Full(),
+            budget=Budget(epochs=2, batch_size=16),
+            precision="float32",
+        )
+
+    return recipe
 
 
 @pytest.fixture

@@ -496,3 +496,26 @@ def test_a_run_writes_its_tables_into_our_cache_only(ran: Ran) -> None:
     assert sorted(path.name for path in ran.home.iterdir()) == ["finetune", "first", "hf", "ours.py", "second"]
     assert not list((ran.home / "hf").rglob("*.arrow"))
     assert list((ran.home / "finetune" / "tables").rglob("*.arrow"))
+
+
+def test_texts_to_be_written_are_found_within_another_column(server: HubServer, tmp_path: Path) -> None:
+    folder = tmp_path / "books"
+    folder.mkdir()
+    pairs = [{"en": f"the cat {number}", "fr": f"le chat {number}"} for number in range(20)]
+    with (folder / "train-00000-of-00001.parquet").open("wb") as file:
+        datasets.Dataset.from_dict({"translation": pairs}).to_parquet(file)
+    server.publish("dataset", GLUE, folder)
+    data = HubDataset(id=GLUE, test=None, text="translation.en", target="translation.fr")
+    found = data.load(data.fetch(Silent()))
+    assert (found.labels, found.test) == ((), None)
+    assert found.train[3] == {"text": "the cat 3", "target": "le chat 3", "id": "train-000003"}
+    other = replace(data, text="translation.fr", target="translation.en")
+    assert other.fetch(Silent()).sha256 != data.fetch(Silent()).sha256
+    with pytest.raises(
+        InputError, match=r"unknown column of someone/glue 'translation\.de'; did you mean 'translation"
+    ):
+        replace(data, target="translation.de").load(data.fetch(Silent()))
+
+
+def test_a_field_that_came_later_leaves_the_hash_of_rows_with_labels() -> None:
+    assert "target" not in repr(SST)

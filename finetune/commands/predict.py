@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finetune import commands
 from finetune.commands import Command
 from finetune.errors import InputError
+
+if TYPE_CHECKING:
+    from finetune.predict import Prediction, Written
 
 WIDTH = 60  # of an input, where it is a line of a list
 
@@ -40,13 +43,23 @@ class Predict(Command):
             records = [{"input": x} | asdict(found) for x, found in zip(inputs, predictions, strict=True)]
             print(json.dumps(records, indent=2, ensure_ascii=False))
             return 0
-        width = max(len(found.label) for found in predictions)
-        for x, found in zip(inputs, predictions, strict=True):
-            print(f"{_line(x):<{WIDTH}}  {found.label:<{width}}  {found.probability:.3f}")
+        said = [_said(found) for found in predictions]
+        width = max(len(first) for first, _ in said)
+        for x, (first, rest) in zip(inputs, said, strict=True):
+            print(f"{_line(x):<{WIDTH}}  {first:<{width}}  {rest}".rstrip())
         cut = sum(found.truncated for found in predictions)
         if cut:
             progress.say(f"{cut} of {len(inputs)} texts were longer than what the model reads, and cut")
         return 0
+
+
+def _said(found: Prediction | Written) -> tuple[str, str]:
+    """A label and how likely it is, or a text."""
+    from finetune.predict import Prediction
+
+    if isinstance(found, Prediction):
+        return found.label, f"{found.probability:.3f}"
+    return " ".join(found.text.split()), ""
 
 
 def _line(given: str | tuple[str, str]) -> str:

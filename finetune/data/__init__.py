@@ -1,7 +1,7 @@
 """Where rows come from. A data set is a frozen value; `load` gives rows whose ids never change.
 
-Columns: `id` (str), `label` (index into `labels`), the input — `text` and perhaps `text_pair`, or `image` — and,
-where rows of one source must not be on two sides of a split, `group` (str).
+Columns: `id` (str), `label` (index into `labels`) or `target` (the text that is to be written), the input — `text` and
+perhaps `text_pair`, or `image` — and, where rows of one source must not be on two sides of a split, `group` (str).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Rows:
 
     train: datasets.Dataset
     test: datasets.Dataset | None  # None: no test set of its own, one is cut from train
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # empty where what is to be said is no label but a text
 
 
 class Data(Part, ABC):
@@ -75,6 +75,13 @@ def to_rows(columns: Mapping[str, Sequence[Any]], labels: Sequence[str]) -> data
 
     index = {label: position for position, label in enumerate(labels)}
     return datasets.Dataset.from_dict({**columns, "label": [index[name] for name in columns["label"]]})
+
+
+def to_pairs(columns: Mapping[str, Sequence[Any]]) -> datasets.Dataset:
+    """Rows from columns in memory, with a `target` for each `text`."""
+    import datasets
+
+    return datasets.Dataset.from_dict(dict(columns))
 
 
 def targets(rows: datasets.Dataset) -> np.ndarray:

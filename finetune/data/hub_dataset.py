@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,12 +36,16 @@ class HubDataset(Data):
     text_pair: str | None = None
     image: str | None = None
     label: str = "label"
+    # of texts that are to be written, in place of labels; "translation.fr" is the column "fr" within another. It is
+    # shown, and so hashed, only where it is given
+    target: str | None = field(default=None, repr=False)
 
     def fetch(self, progress: Silent) -> Fetched:
         from finetune import hub
 
         folder, commit = hub.snapshot(self.id, "dataset", self.revision, ("README.md", *self.files), progress)
-        sha256 = content_key(replace(self, revision=commit))  # a commit is the hash of what it holds
+        said = () if self.target is None else (self.target,)
+        sha256 = content_key(replace(self, revision=commit), *said)  # a commit is the hash of what it holds
         return Fetched(path=folder, sha256=sha256, source={"dataset": self.id, "revision": commit})
 
     def load(self, fetched: Fetched) -> Rows:
@@ -58,6 +62,8 @@ class HubDataset(Data):
         assert isinstance(parts, datasets.DatasetDict)
         train = self._part(parts, "train")
         test = None if self.test is None else self._part(parts, "test")
+        if self.target is not None:
+            return Rows(train=train, test=test, labels=())
         feature = train.features["label"]
         if isinstance(feature, datasets.ClassLabel):
             return Rows(train=train, test=test, labels=tuple(feature.names))
@@ -104,13 +110,17 @@ class HubDataset(Data):
     def _part(self, parts: datasets.DatasetDict, role: Literal["train", "test"]) -> datasets.Dataset:
         name = getattr(self, role)
         table = parts[name]
-        wanted = {"text": self.text, "text_pair": self.text_pair, "image": self.image, "label": self.label}
+        wanted = {"text": self.text, "text_pair": self.text_pair, "image": self.image}
+        wanted |= {"label": self.label} if self.target is None else {"target": self.target}
         chosen: dict[str, Any] = {column: new for new, column in wanted.items() if column is not None}
+        if any("." in column for column in chosen.keys() - set(table.column_names)):
+            table = table.flatten()
         for column in chosen:
             if column not in table.column_names:
                 raise one_of(f"column of {self.id}", column, table.column_names)
         table = table.select_columns(list(chosen)).rename_columns(chosen)
-        self._check_labels(table, role, name)
+        if self.target is None:
+            self._check_labels(table, role, name)
         return table.add_column("id", [f"{name}-{number:06d}" for number in range(len(table))])  # pyright: ignore
 
     def _check_labels(self, table: datasets.Dataset, role: str, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from finetune.data import Data, Fetched, Rows, to_rows
+from finetune.data import Data, Fetched, Rows, to_pairs, to_rows
 from finetune.hashing import content_key
 from finetune.progress import Silent
 
@@ -51,8 +51,33 @@ class ToyImages(Data):
         return Rows(train=parts["train"], test=parts["test"], labels=tuple(COLOURS))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ToyPairs(Data):
+    """Two to five words, and the same from the last to the first: no text twice, so none is in train and in test."""
+
+    train: int = 60
+    test: int = 30
+
+    def fetch(self, progress: Silent) -> Fetched:
+        return _made(self)
+
+    def load(self, fetched: Fetched) -> Rows:
+        every = [word for words in WORDS.values() for word in words]
+        rng, texts = np.random.default_rng(0), dict[str, str]()
+        while len(texts) < self.train + self.test:
+            words = rng.choice(every, size=rng.integers(2, 6)).tolist()
+            texts[" ".join(words)] = " ".join(reversed(words))
+        pairs = list(texts.items())
+        return Rows(train=_pairs(pairs[self.test :]), test=_pairs(pairs[: self.test]), labels=())
+
+
 def _made(data: Data) -> Fetched:
     return Fetched(path=Path(), sha256=content_key(data))
+
+
+def _pairs(pairs: list[tuple[str, str]]) -> datasets.Dataset:
+    sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
+    return to_pairs({"id": [source.replace(" ", "-") for source in sources], "text": sources, "target": targets})
 
 
 def _texts(part: str, count: int, seed: int) -> datasets.Dataset:

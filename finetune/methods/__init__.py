@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from finetune.anatomy import backbone
 from finetune.checkpoint import Weights
 from finetune.encode import Examples
+from finetune.errors import InputError
 from finetune.features import Extraction
 from finetune.loading import quiet
 from finetune.optim import AdamW, Budget
@@ -161,6 +162,18 @@ class Solved(Method):
 
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
         return model.requires_grad_(False).eval()
+
+    def check_labels(self, material: Material) -> None:
+        """
+        Raises:
+            InputError: there are no labels that a head could choose from.
+        """
+        if not material.labels:
+            name = type(self).__module__.rpartition(".")[2]
+            raise InputError(
+                f"method {name} puts a head for labels on the checkpoint, and the task has none: its answers are "
+                "texts. last_layers trains the least of what writes them, as_is nothing"
+            )
 
     def budget(self, budget: Budget) -> Budget:
         return Budget()  # whatever the recipe says: nothing goes through the loop

@@ -56,6 +56,7 @@ class Frozen(Solved):
         return replace(self, **{name: choice[name] for name in ("layer", "pooling", "penalty")})
 
     def trainee(self, material: Material) -> Trainee:
+        self.check_labels(material)
         if None in (self.layer, self.pooling, self.penalty):
             return self._chosen(material)
         layer, pooling, penalty = self.layer, self.pooling, self.penalty

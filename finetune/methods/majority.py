@@ -27,6 +27,7 @@ class Majority(Solved):
     """Reads no input and trains no weight: logits are the logarithms of the labels' shares of the training rows."""
 
     def trainee(self, material: Material) -> Trainee:
+        self.check_labels(material)
         module = Shares(len(material.labels)).to(material.device)
         return Trainee(
             module=module,

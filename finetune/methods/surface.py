@@ -48,6 +48,7 @@ class Surface(Solved):
             raise InputError(f"method.inverse_penalty must be above 0 and finite, got {self.inverse_penalty}")
 
     def trainee(self, material: Material) -> Trainee:
+        self.check_labels(material)
         train, started = material.examples["train"], time.perf_counter()
         weight_V = torch.ones(3 * SIDE**2) if train.reached is None else _rarity(train)
         module = Linear(weight_V, len(material.labels), texts=train.reached is not None).to(material.device)

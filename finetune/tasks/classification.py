@@ -5,10 +5,10 @@ N examples of a batch, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch.nn.functional as F
@@ -23,11 +23,14 @@ from finetune.hashing import content_key
 from finetune.loading import load_config, load_image_processor, load_model, load_tokenizer
 from finetune.stats import Estimate
 from finetune.tasks import Task
-from finetune.texts import Texts, longest_text, texts
+from finetune.texts import Texts, known, longest_text, texts
 
 if TYPE_CHECKING:
     import datasets
     from transformers import PretrainedConfig, PreTrainedModel
+
+
+UNFIT = "task Classification chooses among labels, and the data has none: its rows have texts to be written as targets"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,8 @@ class Classification(Task):
 
         def readable() -> datasets.Dataset:
             found = rows()
+            if "target" in found.column_names:
+                raise InputError(f"{UNFIT}; Translation and Summarisation write texts")
             held = "image" if "image" in found.column_names else "text"
             if held != reads:
                 raise InputError(
@@ -86,19 +91,15 @@ class Classification(Task):
     ) -> Texts:
         tokenizer = load_tokenizer(weights)
         length = longest_text(tokenizer, getattr(config, "max_position_embeddings", None), self.max_length)
-        found = texts(rows, tokenizer, length, key)
-        if (largest := found.largest) >= config.vocab_size:
-            raise InputError(
-                f"the tokenizer of {weights.name} makes token {largest}, the model knows {config.vocab_size}: "
-                "they do not belong together"
-            )
-        return found
+        return known(texts(rows, tokenizer, length, key), config.vocab_size, weights.name)
 
     def model(
         self, labels: tuple[str, ...], weights: Weights, attention: str
     ) -> tuple[PreTrainedModel, tuple[str, ...]]:
         from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
+        if not labels:
+            raise InputError(UNFIT)
         images = _reads(load_config(weights)) == "image"
         auto = AutoModelForImageClassification if images else AutoModelForSequenceClassification
         model, head = load_model(weights, auto, attention=attention, labels=labels)
@@ -124,6 +125,12 @@ class Classification(Task):
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         shares = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
         return shares / shares.sum(axis=-1, keepdims=True)
+
+    def lines(self, targets: np.ndarray, responses: np.ndarray, labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+        outputs, logits = self.predict(responses).tolist(), responses.round(4).tolist()
+        for target, output, scores in zip(targets.tolist(), outputs, logits, strict=True):
+            said = {"label": labels[target], "predicted": labels[output]}
+            yield {**said, "target": target, "output": output, "logits": scores}
 
     def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
         from finetune.metrics import Accuracy, MacroF1  # `evaluate` takes seconds to import: not before it is needed

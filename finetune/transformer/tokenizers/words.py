@@ -1,46 +1,28 @@
-"""Words between spaces: one that training has not seen is unknown."""
+"""Every word a token: short sequences, and nothing to say of a word that was never seen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-from finetune.errors import InputError
-from finetune.transformer.tokenizers import END, PAD, START, UNKNOWN, Tokenizer
+import tokenizers
+from tokenizers import models, trainers
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from finetune.transformer.tokenizers import SPECIAL, UNKNOWN, Tokenizer, cut_at_words
 
 
 @dataclass(frozen=True, kw_only=True)
 class Words(Tokenizer):
-    """The most frequent words of the texts; <s> stands before a text and </s> after it."""
+    """A token for every word and every punctuation mark; one that is not among the most frequent `size` is <unk>."""
 
-    size: int = 10_000  # tokens at most, the four with a meaning of their own included
+    size: int = 30_000  # of the vocabulary
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.size < 5:
-            raise InputError(f"{self.where}.size must be at least 5, of which 4 are no words, got {self.size}")
+        self.check_size(self.size, len(SPECIAL) + 1)
 
-    def train(self, texts: Iterable[str]) -> PreTrainedTokenizerFast:
-        import tokenizers
-        from tokenizers import models, pre_tokenizers, processors, trainers
-        from transformers import PreTrainedTokenizerFast
-
-        special = [PAD, UNKNOWN, START, END]
-        made = tokenizers.Tokenizer(models.WordLevel(unk_token=UNKNOWN))
-        made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue]
-        made.train_from_iterator(texts, trainers.WordLevelTrainer(vocab_size=self.size, special_tokens=special))
-        made.post_processor = processors.TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
-            single=f"{START} $A {END}", pair=f"{START} $A {END} $B {END}", special_tokens=[(START, 2), (END, 3)]
-        )
-        return PreTrainedTokenizerFast(
-            tokenizer_object=made,
-            pad_token=PAD,
-            unk_token=UNKNOWN,
-            bos_token=START,
-            eos_token=END,
-            padding_side="right",
-        )
+    def parts(self) -> tuple[tokenizers.Tokenizer, Any]:
+        pipeline = tokenizers.Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+        cut_at_words(pipeline)
+        trainer = trainers.WordLevelTrainer(vocab_size=self.size, special_tokens=list(SPECIAL), show_progress=False)
+        return pipeline, trainer

@@ -1,0 +1,128 @@
+"""Numbers spelled in one language, to be spelled in another: as many as one wants, and every one has one right answer.
+
+`num2words` spells them (of the extra `notes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finetune.data import Data, Fetched, Rows, to_pairs
+from finetune.errors import InputError, one_of
+from finetune.extras import imported
+from finetune.hashing import content_key
+from finetune.progress import Silent
+
+DRAWN = 4096  # numbers drawn together
+PATIENCE = 1000  # numbers that are looked at for each that is wanted, before it is said that there are too few
+IN_ONE = ("ja", "ko", "th")  # languages that write long numbers without spaces: their length is in characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers(Data):
+    """Whole numbers from 0 to below `below`, none of them twice: a number that is tested is in no training row.
+
+    A larger `train` adds rows to those of a smaller one. Beside `text` and `target` every row has the `length` of its
+    source: words, or of Japanese, Korean and Thai characters without spaces. With `longest` training rows are those
+    of short sources alone, and test rows stay what they are.
+    """
+
+    source: str = "es"  # languages by their codes
+    target: str = "en"
+    below: int = 1_000_000
+    train: int = 20_000  # rows; validation is cut from them
+    test: int = 2_000
+    longest: int | None = None  # the length of a source that is trained on; None: any
+    seed: int = 0  # of the numbers
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, rows in (("train", self.train), ("test", self.test)):
+            if rows < 1:
+                raise InputError(f"data.{name} must be at least 1, got {rows}")
+        if self.train + self.test > self.below / 2:
+            raise InputError(
+                f"data.train and data.test are {self.train + self.test} different numbers together; they must be at "
+                f"most half of data.below, which is {self.below}"
+            )
+        if self.longest is not None and self.longest < 1:
+            raise InputError(f"data.longest must be at least 1 or none, got {self.longest}")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"data.seed must be in [0, 2**32), got {self.seed}")
+
+    def fetch(self, progress: Silent) -> Fetched:
+        self._spelling(self.source, "source"), self._spelling(self.target, "target")
+        package = f"num2words=={version('num2words')}"
+        return Fetched(path=Path(), sha256=content_key(self, package), source={"package": package})
+
+    def load(self, fetched: Fetched) -> Rows:
+        numbers = _drawn(self.below, self.seed)
+        spell = self._spelling(self.source, "source")
+        test = [(number, spell(number)) for number in islice(numbers, self.test)]
+        train = list(islice(self._short(numbers, spell), self.train))
+        return Rows(train=self._rows(train), test=self._rows(test), labels=())
+
+    def _short(self, numbers: Iterator[int], spell: Callable[[int], str]) -> Iterator[tuple[int, str]]:
+        """Numbers with their sources, where those are no longer than wanted."""
+        found = 0
+        for looked, number in enumerate(numbers, 1):
+            if looked > PATIENCE * (found + 10) or looked + self.test > 0.9 * self.below:
+                unit = "characters" if self.source in IN_ONE else "words"
+                raise InputError(
+                    f"data.longest leaves {found} of the first {looked} numbers, which have at most {self.longest} "
+                    f"{unit} in {self.source!r}; with it data.train must be smaller than {self.train}, or it larger"
+                )
+            text = spell(number)
+            if self.longest is None or self._length(text) <= self.longest:
+                found += 1
+                yield number, text
+
+    def _rows(self, sources: list[tuple[int, str]]) -> Any:
+        spell = self._spelling(self.target, "target")
+        return to_pairs(
+            {
+                "id": [str(number) for number, _ in sources],
+                "text": [text for _, text in sources],
+                "target": [spell(number) for number, _ in sources],
+                "length": [self._length(text) for _, text in sources],
+            }
+        )
+
+    def _length(self, text: str) -> int:
+        words = text.split()
+        return sum(map(len, words)) if self.source in IN_ONE else len(words)
+
+    def _spelling(self, language: str, field: str) -> Callable[[int], str]:
+        """
+        Raises:
+            InputError: nobody knows how to spell numbers in the language.
+        """
+        num2words = imported("num2words", "data.numbers")
+        if language not in num2words.CONVERTER_CLASSES:
+            raise one_of(f"language of data.{field}", language, num2words.CONVERTER_CLASSES)
+        return partial(self._spelled, num2words.CONVERTER_CLASSES[language].to_cardinal, field)
+
+    def _spelled(self, spell: Callable[[int], str], field: str, number: int) -> str:
+        try:
+            return " ".join(spell(number).split())
+        except (NotImplementedError, OverflowError, KeyError, IndexError) as error:
+            language = getattr(self, field)
+            raise InputError(f"data.{field} {language!r} has no word for {number}: make data.below smaller") from error
+
+
+def _drawn(below: int, seed: int) -> Iterator[int]:
+    """Different numbers in random order; the first of them stay the first however many are asked for."""
+    rng, seen = np.random.default_rng(seed), set[int]()
+    while True:
+        for number in rng.integers(below, size=DRAWN).tolist():
+            if number not in seen:
+                seen.add(number)
+                yield number

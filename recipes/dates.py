@@ -1,0 +1,27 @@
+"""A Transformer from scratch on dates: martes, 5 de marzo de 2024 is 2024-03-05.
+
+Run     finetune run dates
+        accelerate launch recipes/dates.py
+
+Any locale does: `--set data.locale=ko` with `--set checkpoint.texts.locale=ko`, from whose days the tokenizer learns.
+"""
+
+from finetune import AdamW, Blank, Budget, Recipe, Scratch, Translation
+from finetune.data.dates import Dates
+from finetune.transformer.systems.transformer import Transformer
+from finetune.transformer.tokenizers.characters import Characters
+
+data = Dates(locale="es")
+recipe = Recipe(
+    name="dates",
+    checkpoint=Blank(system=Transformer(), tokenizer=Characters(), texts=data),
+    data=data,
+    task=Translation(max_target=12),
+    method=Scratch(optim=AdamW(learning_rate=1e-3)),
+    budget=Budget(epochs=10, batch_size=64),
+)
+
+if __name__ == "__main__":
+    from finetune.cli import launch
+
+    launch(__file__)
