@@ -85,6 +85,8 @@ class RunKeeper(Keeper):
             state.put_back(found)
             self.lines = found.facts["lines"]
             self.progress.say(f"goes on after update {found.step}")
+            if (before := found.facts["processes"]) != (now := self.accelerator.num_processes):
+                self.progress.say(f"with {now} processes instead of {before}: equal but for rounding and dropout")
         self._check_alike(0 if found is None else found.step)
         if self.writes:
             self.folder.cut(CURVE, self.lines)

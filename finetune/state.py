@@ -3,6 +3,8 @@
 Everything that the next update depends on is in it: masters and moments, running statistics, the best epoch so far,
 losses that were not read yet, and every process' random numbers. Which examples come next is not: that is a function of
 the seed and the number of updates.
+
+R processes, U losses that nobody has looked at yet.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from finetune.masters import Masters
 from finetune.snapshots import Snapshot
 from finetune.watch import Watch
 
-UNREAD, BUFFER, KEPT, RANDOM = "unread", "buffer/", "kept/", "random/"
+UNREAD, BUFFER, KEPT, RANDOM = "unread/", "buffer/", "kept/", "random/"
 
 
 @dataclass
@@ -61,15 +63,15 @@ class State:
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every process must ask, and gets all there is: each has random numbers of its own."""
         device = self.accelerator.device
-        own = [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
-        return self._each(gather_object([[each.tolist() for each in own]]))
+        random = [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+        own = [each.tolist() for each in random], [float(loss) for loss in self.unread]
+        return self._each(gather_object([own]))
 
-    def _each(self, random: list[list[list[int]]]) -> Iterator[tuple[str, Tensor]]:
-        for rank, states in enumerate(random):
-            for number, state in enumerate(states):
+    def _each(self, everyones: list[tuple[list[list[int]], list[float]]]) -> Iterator[tuple[str, Tensor]]:
+        for rank, (random, unread) in enumerate(everyones):
+            for number, state in enumerate(random):
                 yield f"{RANDOM}{rank}/{number}", torch.tensor(state, dtype=torch.uint8)
-        if self.unread:
-            yield UNREAD, torch.stack(self.unread)
+            yield f"{UNREAD}{rank}", torch.tensor(unread)
         for name, buffer in self.module.named_buffers():
             yield BUFFER + name, buffer
         yield from self.masters.state(self.names)
@@ -77,7 +79,7 @@ class State:
             yield f"{KEPT}{number:06d}", tensor
 
     def put_back(self, snapshot: Snapshot) -> None:
-        """Go on from there."""
+        """Go on from there: exactly so, where there are as many processes as there were."""
         own = self._own(snapshot)
         self.masters.put_back(self.names, own, snapshot.facts["unreached"])
         self.count, self.watch = Count(**snapshot.facts["count"]), Watch(**snapshot.facts["watch"])
@@ -86,12 +88,12 @@ class State:
     def _own(self, snapshot: Snapshot) -> Iterator[tuple[str, Tensor]]:
         """Put everything back that is not the masters'; those are given."""
         device, rank = self.accelerator.device, self.accelerator.process_index
-        buffers, kept = dict(self.module.named_buffers()), dict[str, Tensor]()
+        buffers, kept, unread_RU = dict(self.module.named_buffers()), dict[str, Tensor](), list[Tensor]()
         for name, tensor in snapshot.tensors():
             if name.startswith(RANDOM):
                 self._draw_on(name == f"{RANDOM}{rank}/0", name == f"{RANDOM}{rank}/1", tensor)
-            elif name == UNREAD:
-                self.unread = list(tensor.to(device).unbind())
+            elif name.startswith(UNREAD):
+                unread_RU.append(tensor)
             elif name.startswith(BUFFER):
                 buffers[name.removeprefix(BUFFER)].copy_(tensor)
             elif name.startswith(KEPT):
@@ -99,6 +101,9 @@ class State:
             else:
                 yield name, tensor
         self.kept = [kept[name] for name in sorted(kept)]
+        same = snapshot.facts["processes"] == self.accelerator.num_processes
+        unread_U = unread_RU[rank] if same else torch.stack(unread_RU).mean(0)  # of all: what a look would make of them
+        self.unread = list(unread_U.to(device).unbind())
 
     def _draw_on(self, host: bool, device: bool, state: Tensor) -> None:
         """Take a state of random numbers, if it is this process'."""

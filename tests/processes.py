@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from accelerate import PartialState
 
 from finetune import AdamW, Budget, Classification, Local, LoRA, Recipe, evaluate, run
@@ -40,6 +41,7 @@ def main(out: Path, checkpoint: str) -> None:
         result = run(recipe(checkpoint, micro), out=out / f"micro-{micro}")
         seen[f"scores {micro}"] = {name: score.value for name, score in result.scores.items()}
     here = session(recipe(checkpoint, None))
+    torch.manual_seed(0)
     trainee = here.recipe.method.trainee(here.material())
     for count in COUNTS:
         some = Subset(trainee.examples["test"], np.arange(count))

@@ -127,9 +127,7 @@ def test_two_processes_that_are_stopped_go_on_to_the_same_bytes(
     own = [sys.executable, "-m", "finetune", "run", str(script), "--processes", "2"]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert asked(own, whole, cache, 10**6, 0)[0] == 0
-    code, said = asked(own, stopped, cache, 10, signal.SIGTERM)
-    assert (code, status(stopped)["state"], status(stopped)["signal"]) == (143, "stopped", "SIGTERM"), said
-    code, said = asked([*torchrun(2), str(script)], stopped, cache, 20, signal.SIGTERM)  # whose exit code is its own
+    _, said = asked([*torchrun(2), str(script)], stopped, cache, 15, signal.SIGTERM)  # whose exit code is its own
     assert (status(stopped)["state"], status(stopped)["signal"]) == ("stopped", "SIGTERM"), said
     assert status(stopped)["updates"] > 0
     code, said = asked(own, stopped, cache, 30, signal.SIGINT)

@@ -48,7 +48,7 @@ def test_a_run_leaves_everything_needed_to_believe_and_repeat_it(toy: Callable[[
     result = run(toy("bert"), out=tmp_path)
     left = folder(toy("bert"), tmp_path)
     assert {path.name for path in left.iterdir()} == {
-        *("recipe.json", "curve.jsonl", "predictions.jsonl", "model", "result.json")
+        *("recipe.json", "curve.jsonl", "predictions.jsonl", "model", "result.json", "status.json")
     }
     assert Recipe.from_json(json.loads((left / "recipe.json").read_text())) == toy("bert")
     stored = json.loads((left / "result.json").read_text())
