@@ -24,6 +24,7 @@ from finetune import (
     InputError,
     LastLayers,
     LoRA,
+    MultiHead,
     Recipe,
     Translation,
     Written,
@@ -32,6 +33,7 @@ from finetune import (
     outputs,
     run,
 )
+from finetune.data.shuffled import Shuffled
 from finetune.data.toy import ToyPairs, ToyText
 from finetune.methods import Method
 from finetune.methods.as_is import AsIs
@@ -240,6 +242,16 @@ def test_two_processes_write_one_answer_for_every_id(toy_pairs: Callable[[str], 
     lines = outputs.read_lines(record.parent / "predictions.jsonl")
     assert json.loads(record.read_text())["environment"]["processes"] == 2
     assert [line["id"] for line in lines] == session(recipe).splits().test["id"][:]
+
+
+def test_another_attention_inside_is_refused(toy_pairs: Callable[[str], Recipe], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a marian attends in three places, and no core is made for them"):
+        run(replace(toy_pairs("marian"), attention=MultiHead()), out=tmp_path)
+
+
+def test_texts_are_no_labels_that_could_be_dealt_out(toy_pairs: Callable[[str], Recipe], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data\.of must have labels to deal out, and the rows of toy have none"):
+        run(replace(toy_pairs("marian"), data=Shuffled(of=ToyPairs())), out=tmp_path)
 
 
 def test_labels_are_written_down_as_they_were(toy: Callable[[str], Recipe], tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ def swap(model: PreTrainedModel, attention: MultiHead) -> PreTrainedModel:
                 f"this network was built around an attention of ours: set checkpoint.system.core, not {attention.where}"
             )
         return model
+    if body.cross:
+        raise InputError(
+            f"a {model.config.model_type} attends in three places, and no core is made for them: set no attention"
+        )
     for layer, block in enumerate(blocks(model)):
         stock = block.get_submodule(body.attention)
         if isinstance(stock, Transplanted):

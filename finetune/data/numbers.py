@@ -59,7 +59,8 @@ class Numbers(Data):
             raise InputError(f"data.seed must be in [0, 2**32), got {self.seed}")
 
     def fetch(self, progress: Silent) -> Fetched:
-        self._spelling(self.source, "source"), self._spelling(self.target, "target")
+        for field in ("source", "target"):
+            self._spelling(getattr(self, field), field)
         package = f"num2words=={version('num2words')}"
         return Fetched(path=Path(), sha256=content_key(self, package), source={"package": package})
 

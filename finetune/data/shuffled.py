@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from finetune.data import Data, Fetched, Rows, targets
+from finetune.errors import InputError
 from finetune.hashing import content_key
 from finetune.progress import Silent
 
@@ -31,6 +32,8 @@ class Shuffled(Data):
 
     def load(self, fetched: Fetched) -> Rows:
         rows = self.of.load(fetched)
+        if not rows.labels:
+            raise InputError(f"data.of must have labels to deal out, and the rows of {self.of.title} have none")
         return replace(rows, train=self._dealt(rows.train))
 
     def _dealt(self, rows: datasets.Dataset) -> datasets.Dataset:

@@ -119,11 +119,11 @@ class Classification(Task):
     def units(self, examples: Examples) -> np.ndarray:
         return np.ones(len(examples), dtype=np.int64)
 
-    def predict(self, logits: np.ndarray) -> np.ndarray:
-        return logits.argmax(axis=-1)
+    def predict(self, responses: np.ndarray) -> np.ndarray:
+        return responses.argmax(axis=-1)
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        shares = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    def probabilities(self, responses: np.ndarray) -> np.ndarray:
+        shares = np.exp(responses.astype(np.float64) - responses.max(axis=-1, keepdims=True))
         return shares / shares.sum(axis=-1, keepdims=True)
 
     def lines(self, targets: np.ndarray, responses: np.ndarray, labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
