@@ -16,7 +16,7 @@ recipe = Recipe(
     data=data,
     task=Translation(max_target=96),
     method=Scratch(optim=AdamW(learning_rate=1e-3)),
-    budget=Budget(epochs=10, batch_size=64),
+    budget=Budget(epochs=3, batch_size=64),
 )
 
 if __name__ == "__main__":
