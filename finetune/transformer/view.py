@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finetune.errors import InputError, one_of
+from finetune.transformer.tokenizers import SPACE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,7 +31,7 @@ class View:
         table_VE = model.get_input_embeddings().weight.detach().float().cpu().numpy()  # pyright: ignore
         special = set(tokenizer.all_special_ids)
         ids = [token for token in range(min(len(tokenizer), len(table_VE))) if token not in special]
-        return View(tokens=tuple(tokenizer.convert_ids_to_tokens(ids)), table_VE=table_VE[ids])
+        return View(tokens=_plain(tokenizer.convert_ids_to_tokens(ids)), table_VE=table_VE[ids])
 
     def nearest(self, token: str, count: int = 5) -> list[tuple[str, float]]:
         """The tokens whose vectors point the most like this one's, with their cosines, itself not among them.
@@ -64,3 +65,9 @@ class View:
         if token not in self.tokens:
             raise one_of("token", token, self.tokens)
         return self.tokens.index(token)
+
+
+def _plain(tokens: Sequence[str]) -> tuple[str, ...]:
+    """Without the mark that a word begins there, where every word begins with it and that tells none from another."""
+    plain = tuple(token.removeprefix(SPACE) for token in tokens)
+    return plain if all(plain) and len(set(plain)) == len(plain) else tuple(tokens)
