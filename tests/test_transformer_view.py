@@ -40,7 +40,7 @@ def test_it_is_of_a_models_own_tokens() -> None:
     model = models.model(TextEncoder(width=8, heads=2, layers=1, inner=8), vocabulary)
     view = View.of(model, tokenizer)
     assert set(view.tokens) == {"cat", "dog", "two"}
-    row = model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids("dog")]  # pyright: ignore
+    row = model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids("▁dog")]  # pyright: ignore
     assert np.array_equal(view.table_VE[view.tokens.index("dog")], row.detach().numpy())
 
 
