@@ -38,7 +38,7 @@ class Anatomy:
     encoder: str | None = None  # the blocks of the encoder before it, which are as its own but for that
     pooler: str | None = None  # part of the head where a checkpoint comes without it
     any_size: bool = False  # of images: its positions are interpolated to whatever number of patches there are
-    pretraining: tuple[str, ...] = ()  # parameters of the backbone that only pretraining uses: no gradient reaches them
+    pretraining: tuple[str, ...] = ()  # parameters of the backbone that never train: no gradient is to reach them
     fused: Literal["thirds", "heads"] | None = None  # how the one layer's outputs are laid out
     dropout: str = "attention_dropout"  # of the attention's weights: what the attention module calls it
     transposed: bool = False  # projections are GPT-2's Conv1D, which stores its weight as (in, out)
@@ -61,7 +61,7 @@ class Anatomy:
         paths = list(dict.fromkeys(path for part in found for path in ((part,) if isinstance(part, str) else part)))
         paths += [f"{self.cross}.{within}" for path in paths if self.cross and (within := self.within(path))]
         stacks = "|".join(re.escape(each) for each in (self.encoder, self.blocks) if each)
-        return rf".*\.({stacks})\.\d+\.({'|'.join(map(re.escape, paths))})"
+        return rf"(.*\.)?({stacks})\.\d+\.({'|'.join(map(re.escape, paths))})"
 
 
 _BERT = Anatomy(
