@@ -164,6 +164,12 @@ def test_a_beam_search_stops_when_nothing_can_become_better() -> None:
     assert script.asked[1:] in ([1], [2])  # beams of the one that has not ended, and no step after it has
 
 
+def test_what_was_said_can_be_trained_on() -> None:
+    made = model(SYSTEMS[0])
+    found = said(made)
+    made(IDS_NS, REAL_NS, decoder_input_ids=found).logits.sum().backward()
+
+
 @pytest.mark.parametrize(("name", "words"), [("max_new_tokens", "max_new_tokens"), ("num_beams", "num_beams")])
 def test_nothing_can_be_said_with_none_of_it(name: str, words: str) -> None:
     with pytest.raises(InputError, match=f"{words} must be at least 1, got 0"):

@@ -57,9 +57,14 @@ class KeyValueCache:
 
     def pick(self, rows_B: Tensor, examples_N: Tensor) -> None:
         """Go on with these rows, in this order and as often as they are named, and with these examples' memories."""
-        self.layers = {n: (k[rows_B], v[rows_B]) for n, (k, v) in self.layers.items()}
+        self.layers = _picked(self.layers, rows_B)
         if self.memories and len(examples_N) < len(next(iter(self.memories.values()))[0]):
-            self.memories = {n: (k[examples_N], v[examples_N]) for n, (k, v) in self.memories.items()}
+            self.memories = _picked(self.memories, examples_N)
+
+
+def _picked(layers: dict[int, tuple[Tensor, Tensor]], rows_B: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+    # rows are copied whole, which indexing does not: a fifth of a search with beams went into that
+    return {layer: (k.index_select(0, rows_B), v.index_select(0, rows_B)) for layer, (k, v) in layers.items()}
 
 
 class Attention(nn.Module):

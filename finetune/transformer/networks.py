@@ -181,7 +181,6 @@ class SequenceToSequence(Network):
         hidden_NTE = self.model.net(input_ids, attention_mask, decoder_input_ids, decoder_attention_mask)
         return Seq2SeqLMOutput(logits=self.lm_head(hidden_NTE))
 
-    @torch.no_grad()
     def generate(
         self,
         input_ids: Tensor,
@@ -201,11 +200,14 @@ class SequenceToSequence(Network):
             if value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
         vocabulary = self.config.vocabulary
-        start_N = torch.full_like(input_ids[:, 0], self.config.decoder_start_token_id)
-        saying = self.model.net.start(input_ids, attention_mask, cached=use_cache)  # pyright: ignore
-        if num_beams == 1:
-            return greedy(saying, self.lm_head, start_N, vocabulary, max_new_tokens)
-        return beam(saying, self.lm_head, start_N, vocabulary, max_new_tokens, num_beams, length_penalty)
+        with torch.inference_mode():
+            start_N = torch.full_like(input_ids[:, 0], self.config.decoder_start_token_id)
+            saying = self.model.net.start(input_ids, attention_mask, cached=use_cache)  # pyright: ignore
+            if num_beams == 1:
+                said = greedy(saying, self.lm_head, start_N, vocabulary, max_new_tokens)
+            else:
+                said = beam(saying, self.lm_head, start_N, vocabulary, max_new_tokens, num_beams, length_penalty)
+        return said.clone()  # one that may be trained on
 
     def get_input_embeddings(self) -> nn.Module:
         return self.model.get_input_embeddings()

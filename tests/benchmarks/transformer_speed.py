@@ -28,7 +28,6 @@ from tqdm import tqdm
 
 from finetune import allocator, dropout
 from finetune.transformer import models
-from finetune.transformer.decode import beam
 from finetune.transformer.embedding import Embedding
 from finetune.transformer.systems import Vocabulary
 from finetune.transformer.systems.transformer import Transformer
@@ -124,15 +123,13 @@ def steps(point: Point, rounds: int) -> list[Record]:
 
 def searches(size: str, texts: int, rounds: int) -> list[Record]:
     """The same search with a cache and without, by turns; nothing ends before its time."""
-    model = models.model(system(size), V).eval()
+    model = models.model(system(size), ENDLESS).eval()
     ids_NS, real_NS, _ = batch(texts, LENGTHS[size][1])
-    start_N, taken, said = torch.full((texts,), V.start), {True: list[float](), False: list[float]()}, {}
+    taken, said = {True: list[float](), False: list[float]()}, {}
     for turn in range(rounds + 1):
         for cached, times in taken.items():
             started = time.perf_counter()
-            with torch.no_grad():
-                saying = model.model.net.start(ids_NS, real_NS, cached=cached)  # pyright: ignore
-                said[cached] = beam(saying, model.lm_head, start_N, ENDLESS, SAID, BEAMS)  # pyright: ignore
+            said[cached] = model.generate(ids_NS, real_NS, SAID, BEAMS, use_cache=cached)  # pyright: ignore
             times += [time.perf_counter() - started] if turn else []
     assert said[True].shape == (texts, SAID)
     assert (said[True] == said[False]).float().mean() > 0.9  # where beams are nearly tied, rounding may decide
@@ -159,8 +156,8 @@ def main() -> None:
     work: dict[str, Callable[[], list[Record]]] = {
         point.name: partial(steps, point, given.rounds) for point in points()
     }
-    for size, texts in (("small", 1), ("small", 8), ("medium", 8)):
-        work[f"search {size} {texts}"] = partial(searches, size, texts, max(3, given.rounds // 2))
+    for size, texts in (("small", 8), ("medium", 1), ("medium", 8), ("medium", 32)):
+        work[f"search {size} {texts}"] = partial(searches, size, texts, given.rounds)
     asked = {what: how for what, how in work.items() if given.only in what}
     for what, how in tqdm(asked.items(), unit="point"):
         ledger.measure(what, how)
