@@ -41,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = parser().parse_args(arguments)
         if (count := getattr(given, "processes", None)) is not None:
             if not processes.launched():
-                return processes.start(count, arguments)
+                ended = processes.start(count, arguments)
+                for line in ended.lost:
+                    print(f"finetune: {line}", file=sys.stderr)
+                return ended.code
             processes.check(count)
         return given.command.run(given)
     except InputError as error:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from finetune.errors import InputError
 
@@ -22,8 +23,16 @@ def launched() -> bool:
     return "RANK" in os.environ
 
 
-def start(count: int, arguments: Sequence[str]) -> int:
-    """Run `finetune` with these arguments in so many processes; returns the exit code of the first that failed, or 0.
+@dataclass(frozen=True)
+class Ended:
+    """What became of processes that were one run."""
+
+    code: int  # of the one that failed, as a shell has it; 0: all came to their end
+    lost: tuple[str, ...] = ()  # of each that could not say so itself, what ended it
+
+
+def start(count: int, arguments: Sequence[str]) -> Ended:
+    """Run `finetune` with these arguments in so many processes. Where one ends early, the others are ended.
 
     Raises:
         InputError: there cannot be so many.
@@ -53,13 +62,20 @@ def start(count: int, arguments: Sequence[str]) -> int:
     try:
         elastic_launch(config, sys.executable)("-m", "finetune", *arguments)
     except ChildFailedError as error:
-        codes = [failure.exitcode for failure in error.failures.values()]
-        return next((code if code > 0 else 128 - code for code in codes if code), 1)
+        codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        lost = tuple(
+            f"process {rank} of {count} was ended by {signal.Signals(-code).name}; the same command goes on from the "
+            "last snapshot"
+            for rank, code in codes.items()
+            if code < 0
+        )
+        code = min(codes.values())  # who was killed comes first: that the others lost a peer follows from it
+        return Ended(128 - code if code < 0 else code, lost)
     except SignalException as error:
-        return 128 + int(error.sigval)
+        return Ended(128 + int(error.sigval))
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return 0
+        return Ended(128 + signal.SIGINT)
+    return Ended(0)
 
 
 def check(count: int) -> None:

@@ -7,12 +7,14 @@ import os
 import shlex
 import sys
 from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from transformers import PreTrainedModel
 
 from finetune import allocator, dropout, precision
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     import datasets
 
 ROWS = 1  # counts up when the same data and split come to other rows
+TIMEOUT = timedelta(minutes=10)  # until a process that does not answer is given up; the first one's own work is less
 SPLITS = ("train", "validation", "test")
 CHOOSING = SPLITS[:2]  # those that may have a say in what is tried next
 
@@ -212,7 +215,7 @@ def open_accelerator() -> Accelerator:
         InputError: the launcher started several processes that would not work together but each on its own.
     """
     # what numbers are computed in is the recipe's to say, not the launcher's
-    accelerator = Accelerator(mixed_precision="no")
+    accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)])
     if accelerator.device.type == "cpu":
         allocator.keep_freed()
     started = int(os.environ.get("WORLD_SIZE", "1"))

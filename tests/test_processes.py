@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from processes import COUNTS, MICRO
@@ -91,8 +92,15 @@ def lines(out: Path) -> int:
     return sum(path.read_text().count("\n") for path in out.glob("*/*/curve.jsonl"))
 
 
-def asked(command: list[str], out: Path, cache: Path, after: int, number: int) -> tuple[int, str]:
-    """Start a run and send it a signal once its curve has so many lines; its exit code, and what it said."""
+def second(launcher: int) -> int:
+    """The second of the processes that a launcher has started."""
+    return next(each.pid for each in psutil.Process(launcher).children() if each.environ().get("RANK") == "1")
+
+
+def asked(
+    command: list[str], out: Path, cache: Path, after: int, number: int, whom: Callable[[int], int] = lambda pid: pid
+) -> tuple[int, str]:
+    """Start a run and send a signal once its curve has so many lines; its exit code, and what it said."""
     with subprocess.Popen(
         [*command, "--out", str(out)],
         env=environment(cache),
@@ -102,8 +110,11 @@ def asked(command: list[str], out: Path, cache: Path, after: int, number: int) -
     ) as program:
         while program.poll() is None and lines(out) < after:
             time.sleep(0.01)
-        program.send_signal(number)
+        if program.poll() is None:
+            os.kill(whom(program.pid), number)
+        sent = time.monotonic()
         said = program.communicate(timeout=120)[1]
+        assert time.monotonic() - sent < 10
         return program.returncode, said
 
 
@@ -119,7 +130,7 @@ def status(out: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def test_two_processes_that_are_stopped_go_on_to_the_same_bytes(
+def test_two_processes_that_are_stopped_and_one_that_is_killed_go_on_to_the_same_bytes(
     checkpoint: Callable[[str], Path], tmp_path: Path
 ) -> None:
     script, cache = tmp_path / "toy.py", tmp_path / "cache"
@@ -130,8 +141,11 @@ def test_two_processes_that_are_stopped_go_on_to_the_same_bytes(
     _, said = asked([*torchrun(2), str(script)], stopped, cache, 15, signal.SIGTERM)  # whose exit code is its own
     assert (status(stopped)["state"], status(stopped)["signal"]) == ("stopped", "SIGTERM"), said
     assert status(stopped)["updates"] > 0
-    code, said = asked(own, stopped, cache, 30, signal.SIGINT)
+    code, said = asked(own, stopped, cache, 25, signal.SIGINT)
     assert (code, status(stopped)["state"], status(stopped)["signal"]) == (130, "stopped", "SIGINT"), said
+    code, said = asked(own, stopped, cache, 35, signal.SIGKILL, second)
+    assert code == 137, said
+    assert "process 1 of 2 was ended by SIGKILL; the same command goes on from the last snapshot" in said
     code, said = asked(own, stopped, cache, 10**6, 0)
     assert code == 0, said
     assert "goes on after update" in said

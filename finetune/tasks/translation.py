@@ -16,7 +16,7 @@ from finetune.checkpoint import Weights
 from finetune.encode import Batch
 from finetune.errors import InputError
 from finetune.evaluate import Responder
-from finetune.loading import load_config, load_model, load_tokenizer, quiet
+from finetune.loading import OURS, load_config, load_model, load_tokenizer, quiet
 from finetune.pairs import Pairs, Reader, Writer, encoded
 from finetune.stats import Estimate
 from finetune.tasks import Writing
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import datasets
     from torch import nn
     from transformers import PreTrainedModel
-
-OURS = "finetune-"  # how the names of our own architectures begin
 
 
 @dataclass(frozen=True, kw_only=True)
