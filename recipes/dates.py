@@ -2,6 +2,8 @@
 
 Run     finetune run dates
         accelerate launch recipes/dates.py
+Expect  exact match 96.8 % [95.9, 97.5] in a minute and a half (n = 2000, one seed, 18 000 training rows, two cores of
+        an Intel Xeon with AMX); what is wrong is most often two digits of the year that changed places
 
 Any locale does: `--set data.locale=ko` with `--set checkpoint.texts.locale=ko`, from whose days the tokenizer learns.
 """

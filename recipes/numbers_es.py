@@ -2,6 +2,8 @@
 
 Run     finetune run numbers_es
         accelerate launch recipes/numbers_es.py
+Expect  exact match 99.95 % [99.7, 100] in a minute and a half (n = 2000, one seed, 18 000 training rows, two cores of
+        an Intel Xeon with AMX)
 """
 
 from finetune import AdamW, Blank, Budget, Recipe, Scratch, Translation
