@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import nn
 
 from finetune import batches
 from finetune.encode import Batch, Examples
 from finetune.precision import tokens_per_pass
 from finetune.progress import Silent
+
+if TYPE_CHECKING:  # tasks name a responder, and who only shows a recipe need not wait
+    from accelerate import Accelerator
 
 Responder = Callable[[nn.Module, Batch], np.ndarray]  # a model and a batch → what is kept of each of its examples
 
@@ -59,6 +61,8 @@ def predict(
                 parts.append((indices, respond(module, batch)))
             progress.advance(int(examples.lengths[whole].sum()))
     if world > 1:
+        from accelerate.utils import gather_object
+
         parts = gather_object(parts)
     return Predictions(ids=list(examples.ids), targets=examples.targets, responses=_in_order(parts, len(examples)))
 

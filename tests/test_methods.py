@@ -14,6 +14,7 @@ import torch
 from finetune import Budget, LoRA, Recipe, axes, evaluate, execute, methods
 from finetune.anatomy import ANATOMY
 from finetune.execute import run
+from finetune.keeper import Keeper
 from finetune.methods import Method, Trainee
 from finetune.outputs import read_lines
 from finetune.precision import Format
@@ -109,5 +110,5 @@ def test_what_is_saved_and_loaded_predicts_equal_logits(
 
 def train(trainee: Trainee, recipe: Recipe) -> None:
     recipe = replace(recipe, budget=Budget(epochs=2, batch_size=8))
-    done = execute.train(session(recipe), trainee, lambda _: None)
+    done = execute.train(session(recipe), trainee, Keeper())
     done.unround()

@@ -74,7 +74,8 @@ def test_a_trial_reads_no_test_row_and_saves_no_model(
     assert result.validation["accuracy"].n == result.rows["validation"] == 6
     assert result.validation_loss is not None
     assert result.folder is not None
-    assert sorted(path.name for path in result.folder.iterdir()) == ["curve.jsonl", "recipe.json", "result.json"]
+    left = sorted(path.name for path in result.folder.iterdir())
+    assert left == ["curve.jsonl", "recipe.json", "result.json", "status.json"]
 
 
 def _noting(read: list[str]) -> Callable[..., object]:
