@@ -62,20 +62,26 @@ def start(count: int, arguments: Sequence[str]) -> Ended:
     try:
         elastic_launch(config, sys.executable)("-m", "finetune", *arguments)
     except ChildFailedError as error:
-        codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        lost = tuple(
-            f"process {rank} of {count} was ended by {signal.Signals(-code).name}; the same command goes on from the "
-            "last snapshot"
-            for rank, code in codes.items()
-            if code < 0
-        )
-        code = min(codes.values())  # who was killed comes first: that the others lost a peer follows from it
-        return Ended(128 - code if code < 0 else code, lost)
+        return _ended({rank: failure.exitcode for rank, failure in error.failures.items()}, count)
     except SignalException as error:
         return Ended(128 + int(error.sigval))
     except KeyboardInterrupt:
         return Ended(128 + signal.SIGINT)
     return Ended(0)
+
+
+def _ended(codes: dict[int, int], count: int) -> Ended:
+    """Who was killed comes first: that others lost a peer, or were asked to end, follows from it."""
+    killed = {rank: -code for rank, code in codes.items() if code < 0}
+    first = {rank: number for rank, number in killed.items() if number != signal.SIGTERM} or killed
+    if not first:
+        return Ended(next(iter(codes.values()), 1))
+    lost = (
+        f"process {rank} of {count} was ended by {signal.Signals(number).name}; the same command goes on from the last "
+        "snapshot"
+        for rank, number in first.items()
+    )
+    return Ended(128 + next(iter(first.values())), tuple(lost))
 
 
 def check(count: int) -> None:

@@ -19,7 +19,7 @@ from processes import COUNTS, MICRO
 from safetensors.torch import load_file
 
 from finetune import InputError, cli
-from finetune.processes import check
+from finetune.processes import _ended, check
 
 WORLDS = (1, 2, 3)
 
@@ -151,6 +151,22 @@ def test_two_processes_that_are_stopped_and_one_that_is_killed_go_on_to_the_same
     assert "goes on after update" in said
     assert files(stopped) == files(whole)
     assert status(stopped)["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("codes", "code", "named"),
+    [
+        ({0: 1, 1: -9}, 137, ["process 1 of 2 was ended by SIGKILL"]),
+        ({0: -15, 1: -9}, 137, ["process 1 of 2 was ended by SIGKILL"]),
+        ({0: 2, 1: 2}, 2, []),
+        ({0: 143}, 143, []),
+        ({1: -15}, 143, ["process 1 of 2 was ended by SIGTERM"]),
+    ],
+)
+def test_the_exit_code_is_of_the_process_that_began_it(codes: dict[int, int], code: int, named: list[str]) -> None:
+    ended = _ended(codes, 2)
+    assert ended.code == code
+    assert [line.partition(";")[0] for line in ended.lost] == named
 
 
 def test_another_number_of_processes_than_the_launcher_started_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
