@@ -44,6 +44,7 @@ class Examples(ABC):
     lengths: np.ndarray  # tokens of each example, as the model sees them: word pieces, or patches
     cut: Collection[int] = ()  # indices of the examples that were longer than what the model reads
     reached: np.ndarray | None = None  # the rows that they look up in a table of words; None: there is no such table
+    measured: np.ndarray | None = None  # how long rows say that their sources are; None: they do not
     key: str = ""  # hash of everything the inputs were made from: rows, encoder and its settings
 
     def __len__(self) -> int:

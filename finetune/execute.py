@@ -161,12 +161,12 @@ def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any
     return [{"id": id_, **line} for id_, line in zip(predictions.ids, lines, strict=True)]
 
 
-def _items(here: Session, predictions: Predictions | None) -> Items | None:
+def _items(here: Session, predictions: Predictions | None, measured_N: np.ndarray | None) -> Items | None:
     if predictions is None:
         return None
     task = here.recipe.task
     right_N = task.right(predictions.targets, task.predict(predictions.responses))
-    return None if right_N is None else Items.of(predictions.ids, right_N)
+    return None if right_N is None else Items.of(predictions.ids, right_N, measured_N)
 
 
 def _unseen(labels: Sequence[str], targets_N: np.ndarray) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ def _result(
         fingerprint=here.fingerprint,
         scores={**scores.get("test", {}), **own},
         validation=scores.get("validation", {}),
-        items=_items(here, predicted.get("test")),
+        items=_items(here, predicted.get("test"), examples["test"].measured if "test" in examples else None),
         validation_loss=_loss(here, predicted.get("validation")),
         choice=trainee.choice,
         opened=None,

@@ -14,33 +14,56 @@ import numpy as np
 from finetune.errors import InputError
 from finetune.hashing import content_key
 
+LONGEST = 255  # a length has one byte: this one stands for all from there on
+
 
 @dataclass(frozen=True, kw_only=True)
 class Items:
-    """Whether each test example was right, in the order of their ids: a bit each, so that it fits into a record."""
+    """Whether each test example was right, in the order of their ids: a bit each, so that it fits into a record.
+
+    Where rows tell how long their source is, so does the record, a byte each.
+    """
 
     ids: str  # hash of the ids, which every run on the same examples has
     n: int
     right: str  # the bits, eight to a byte, in base64
+    lengths: str | None = None  # the bytes, in base64; None: rows have no `length`, or the record is an older one
 
     @staticmethod
-    def of(ids: Sequence[str], right_N: np.ndarray) -> Items:
+    def of(ids: Sequence[str], right_N: np.ndarray, lengths_N: np.ndarray | None = None) -> Items:
         """The order that the examples come in does not matter."""
         order = sorted(range(len(ids)), key=ids.__getitem__)
-        packed = np.packbits(right_N[order]).tobytes()
+        lengths = None if lengths_N is None else _text(np.clip(lengths_N[order], 0, LONGEST).astype(np.uint8).tobytes())
         return Items(
-            ids=content_key(*(ids[index] for index in order)), n=len(ids), right=base64.b64encode(packed).decode()
+            ids=content_key(*(ids[index] for index in order)),
+            n=len(ids),
+            right=_text(np.packbits(right_N[order]).tobytes()),
+            lengths=lengths,
         )
 
     def __post_init__(self) -> None:
-        try:
-            packed = base64.b64decode(self.right, validate=True)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"items.right must be bits in base64, got {str(self.right)[:40]!r}") from error
+        packed = _bytes(self.right, "right", "bits")
         if len(packed) != -(-self.n // 8):
             raise InputError(f"items.right must have the bits of {self.n} test examples, got {8 * len(packed)}")
+        if self.lengths is not None and (found := len(_bytes(self.lengths, "lengths", "bytes"))) != self.n:
+            raise InputError(f"items.lengths must have a byte for each of {self.n} test examples, got {found}")
 
     def unpacked(self) -> np.ndarray:
         """N booleans."""
         packed = np.frombuffer(base64.b64decode(self.right), dtype=np.uint8)
         return np.unpackbits(packed, count=self.n).astype(bool)
+
+    def measured(self) -> np.ndarray | None:
+        """N lengths of sources, none above 255; None: not known."""
+        return None if self.lengths is None else np.frombuffer(base64.b64decode(self.lengths), dtype=np.uint8)
+
+
+def _text(packed: bytes) -> str:
+    return base64.b64encode(packed).decode()
+
+
+def _bytes(text: str, name: str, what: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"items.{name} must be {what} in base64, got {str(text)[:40]!r}") from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import datasets
 
 NOTHING = -100  # a target that the loss leaves out, as torch calls it
-REFERENCES = "references.json"
+WRITTEN = "written.json"
 
 
 class Reader:
@@ -58,12 +59,20 @@ class Writer(Reader):
         return [*ids[: None if most is None else most - 1], end]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Told:
+    """What rows tell people: of N of them the targets as they are written, and how long the sources are, if that."""
+
+    references: np.ndarray
+    measured: np.ndarray | None
+
+
 class Pairs(Examples):
     """Sources beside their targets, for an encoder–decoder: it reads the one, and the other one token late."""
 
-    def __init__(self, source: Texts, target: Texts, references: np.ndarray, start: int) -> None:
+    def __init__(self, source: Texts, target: Texts, told: Told, start: int) -> None:
         self.source, self.target, self.start = source, target, start
-        self.targets = references
+        self.targets, self.measured = told.references, told.measured
         self.lengths = source.lengths + target.lengths
         self.cut: Collection[int] = sorted({*source.cut, *target.cut})
         self.key = content_key(source.key, target.key)
@@ -97,8 +106,8 @@ class Continued(Pairs):
     Padding is before the source, so that every target of a batch begins in one column, where generation begins too.
     """
 
-    def __init__(self, source: Texts, target: Texts, references: np.ndarray, between: Sequence[int]) -> None:
-        super().__init__(source, target, references, start=-1)
+    def __init__(self, source: Texts, target: Texts, told: Told, between: Sequence[int]) -> None:
+        super().__init__(source, target, told, start=-1)
         self.between = list(between)
         self.lengths = self.lengths + len(self.between)
         self.key = content_key(self.key, *self.between)
@@ -137,8 +146,8 @@ def prompt(batch: Batch) -> dict[str, Tensor]:
 
 def encoded(
     rows: Callable[[], datasets.Dataset], reader: Reader, writer: Writer, lengths: tuple[int, int], key: str
-) -> tuple[Texts, Texts, np.ndarray]:
-    """Sources and targets as token ids, and the targets as they are written: as `texts`, once for all runs.
+) -> tuple[Texts, Texts, Told]:
+    """Sources and targets as token ids, and what rows tell people of them: as `texts`, once for all runs.
 
     Args:
         lengths: the most tokens of a source, and of a target with its end.
@@ -152,7 +161,7 @@ def encoded(
 
     source = texts(rows, reader, lengths[0], named("source", reader.before) if reader.before else key)
     target = texts(targets, writer, lengths[1], named("target", writer.before, writer.start))
-    return source, target, _references(lambda: _written(rows()), named(REFERENCES))
+    return source, target, _told(lambda: _written(rows()), named(WRITTEN))
 
 
 def _written(rows: datasets.Dataset) -> datasets.Dataset:
@@ -162,11 +171,24 @@ def _written(rows: datasets.Dataset) -> datasets.Dataset:
     return rows.add_column("target", [""] * len(rows))  # pyright: ignore[reportCallIssue]
 
 
-def _references(rows: Callable[[], datasets.Dataset], key: str) -> np.ndarray:
+def _told(rows: Callable[[], datasets.Dataset], key: str) -> Told:
     if not key:
-        return np.array(rows()["target"][:], dtype=object)
+        return _read(_columns(rows()))
     folder = kept_dir(ENCODED) / key
-    if not (folder / REFERENCES).is_file():
+    if not (folder / WRITTEN).is_file():
         with keeping(folder) as scratch:
-            (scratch / REFERENCES).write_text(json.dumps(rows()["target"][:], ensure_ascii=False), encoding="utf-8")
-    return np.array(json.loads((folder / REFERENCES).read_text(encoding="utf-8")), dtype=object)
+            (scratch / WRITTEN).write_text(json.dumps(_columns(rows()), ensure_ascii=False), encoding="utf-8")
+    return _read(json.loads((folder / WRITTEN).read_text(encoding="utf-8")))
+
+
+def _columns(rows: datasets.Dataset) -> dict[str, list[Any]]:
+    found = {"target": rows["target"][:]}
+    if getattr(rows.features.get("length"), "dtype", "").startswith("int"):  # else it is something else of the user's
+        found["length"] = rows["length"][:]
+    return found
+
+
+def _read(columns: dict[str, list[Any]]) -> Told:
+    lengths = columns.get("length", [None])
+    measured = None if None in lengths else np.array(lengths, dtype=np.int64)
+    return Told(references=np.array(columns["target"], dtype=object), measured=measured)

@@ -96,7 +96,7 @@ def _fields(value: Mapping[str, Any]) -> dict[str, Any]:
     parts["labels"] = tuple(parts["labels"])
     for name in ("broken", "unseen"):
         parts[name] = None if parts[name] is None else tuple(parts[name])
-    kept = parts["items"]
+    kept = None if parts["items"] is None else {"lengths": None} | parts["items"]
     if kept is not None and set(kept) != {each.name for each in fields(Items)}:
         raise InputError(f"items of a record are to have all fields of finetune.items.Items, got {str(kept)[:60]!r}")
     parts["items"] = None if kept is None else Items(**kept)

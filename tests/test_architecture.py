@@ -57,7 +57,7 @@ LAYERS = [
     {"recipe"},
     {"session", "catalog", "controls"},
     {"certificate", "execute", "predict", "seen"},
-    {"certify", "finished", "grid", "look", "plan"},
+    {"alignment", "certify", "finished", "grid", "look", "plan"},
     {"forgetting", "transfer", "tuning"},
     {"elsewhere"},
     {"commands", "processes"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -72,6 +73,22 @@ def test_short_sources_train_and_the_test_stays_what_it_is() -> None:
     assert not set(bound["train"]["id"]) & set(bound["test"]["id"])
 
 
+def test_drawn_over_digits_every_number_of_digits_from_three_on_is_as_frequent() -> None:
+    test = rows(Numbers(below=10**7, train=60, test=2000, even=True))["test"]
+    counts = Counter(map(len, test["id"]))
+    assert set(counts) == {3, 4, 5, 6, 7}
+    assert max(counts.values()) < 1.25 * min(counts.values())
+    plain = Counter(map(len, rows(Numbers(below=10**7, train=60, test=2000))["test"]["id"]))
+    assert plain[7] > 1700
+
+
+def test_a_choice_that_came_later_leaves_the_hash_of_numbers_from_before_there_was_one() -> None:
+    assert "even" not in repr(SMALL)
+    even = replace(SMALL, even=True)
+    assert even.fetch(Silent()).sha256 != SMALL.fetch(Silent()).sha256
+    assert rows(even)["test"] != rows(SMALL)["test"]
+
+
 def test_korean_numbers_are_as_long_as_they_have_characters() -> None:
     test = rows(Numbers(source="ko", train=60, test=20))["test"]
     assert test["length"] == [len(text.replace(" ", "")) for text in test["text"]]
@@ -87,6 +104,7 @@ def test_where_too_few_numbers_are_short_it_says_how_many_there_are() -> None:
     [
         ({"train": 40, "test": 20, "below": 100}, "are 60 different numbers together; they must be at most half of d"),
         ({"train": 0}, "data.train must be at least 1, got 0"),
+        ({"below": 1000, "train": 40, "test": 20, "even": True}, "data.even needs data.below above 1000, got 1000"),
         ({"longest": 0}, "data.longest must be at least 1 or none, got 0"),
         ({"seed": -1}, "data.seed must be in [0, 2**32), got -1"),
     ],

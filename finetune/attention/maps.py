@@ -6,14 +6,21 @@ L blocks, B batch, H heads, T queries, S keys.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from finetune.attention.multihead import Attention
 from finetune.errors import InputError
+
+
+class Watched(Protocol):
+    """A module that gives its weights to whoever watches."""
+
+    watcher: Callable[[Tensor], None] | None
 
 
 @contextmanager
@@ -28,6 +35,13 @@ def attention_maps(model: nn.Module) -> Iterator[list[Tensor]]:
     modules = [module for module in model.modules() if isinstance(module, Attention)]
     if not modules:
         raise InputError("only a swapped attention shows its weights: swap(model, MultiHead()) first")
+    with watching(modules) as maps_LBHTS:
+        yield maps_LBHTS
+
+
+@contextmanager
+def watching(modules: Sequence[Watched]) -> Iterator[list[Tensor]]:
+    """The same of the modules given."""
     maps_LBHTS: list[Tensor] = []
     for module in modules:
         module.watcher = lambda weights_BHTS: maps_LBHTS.append(weights_BHTS.detach())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 METHODS = "frozen,lora,full"
-LAYOUTS = ("method", "attention", "trial", "layer", "labels", "variance")  # tables of the same runs
+LAYOUTS = ("method", "attention", "trial", "layer", "labels", "variance", "length")  # tables of the same runs
 FORMATS = ("terminal", "markdown", "csv", "latex")  # the methods of a table that write it
 
 
@@ -87,8 +87,8 @@ def takes_layout(parser: argparse.ArgumentParser, *more: tuple[str, str]) -> Non
         choices=(*LAYOUTS, *(name for name, _ in more)),
         default="method",
         help="a recipe and method each, what training buys back of each attention, what was tried of each method, "
-        "each layer of a frozen backbone, the labels each method needs, or what chance each score owes how much to "
-        f"(default: method){others}",
+        "each layer of a frozen backbone, the labels each method needs, what chance each score owes how much to, or "
+        f"how each does on sources of each length (default: method){others}",
     )
 
 
@@ -97,11 +97,12 @@ def layout(given: Any) -> Callable[..., Table]:
     from finetune.report.components import variances
     from finetune.report.labels import labels
     from finetune.report.layers import layers
+    from finetune.report.lengths import lengths
     from finetune.report.recovery import recovery
     from finetune.report.tables import table
     from finetune.report.trials import trials
 
-    return dict(zip(LAYOUTS, (table, recovery, trials, layers, labels, variances), strict=True))[given.by]
+    return dict(zip(LAYOUTS, (table, recovery, trials, layers, labels, variances, lengths), strict=True))[given.by]
 
 
 def written(table: Table, form: str) -> str:

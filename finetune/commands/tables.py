@@ -13,7 +13,7 @@ from finetune.errors import InputError
 if TYPE_CHECKING:
     from finetune.report.tables import Table
 
-DRAWN = {"trial": "rates", "layer": "layers", "labels": "budgets"}  # what is drawn of a layout
+DRAWN = {"trial": "rates", "layer": "layers", "labels": "budgets", "length": "lengths"}  # what is drawn of a layout
 ELSEWHERE = "elsewhere"
 
 
@@ -30,8 +30,8 @@ class Tables(Command):
         parser.add_argument(
             "--figure",
             metavar="FILE",
-            help="also draw the first as a .png or .svg: scores over learning rates (--by trial), layers (--by layer) "
-            "or training rows (--by labels)",
+            help="also draw the first as a .png or .svg: scores over learning rates (--by trial), layers (--by layer), "
+            "training rows (--by labels) or the length of a source (--by length)",
         )
         commands.takes_layout(parser, (ELSEWHERE, "what `elsewhere --save NAME` wrote"))
         commands.takes_out(parser)

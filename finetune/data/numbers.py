@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
@@ -23,6 +23,7 @@ from finetune.progress import Silent
 
 DRAWN = 4096  # numbers drawn together
 PATIENCE = 1000  # numbers that are looked at for each that is wanted, before it is said that there are too few
+LEAST = 3  # digits of numbers that are drawn evenly over those
 IN_ONE = ("ja", "ko", "th")  # languages that write long numbers without spaces: their length is in characters
 
 
@@ -33,6 +34,10 @@ class Numbers(Data):
     A larger `train` adds rows to those of a smaller one. Beside `text` and `target` every row has the `length` of its
     source: words, or of Japanese, Korean and Thai characters without spaces. With `longest` training rows are those
     of short sources alone, and test rows stay what they are.
+
+    Drawn evenly, nearly all numbers are long: nine in ten have as many digits as there are at most. With `even` each
+    number of digits from three on is as frequent as any other, so that rows of many lengths are there to be tested;
+    those of one and two digits are left out, for there are a hundred of them and a test would leave training none.
     """
 
     source: str = "es"  # languages by their codes
@@ -42,6 +47,7 @@ class Numbers(Data):
     test: int = 2_000
     longest: int | None = None  # the length of a source that is trained on; None: any
     seed: int = 0  # of the numbers
+    even: bool = field(default=False, repr=False)  # every number of digits as often, instead of every number
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,19 +59,22 @@ class Numbers(Data):
                 f"data.train and data.test are {self.train + self.test} different numbers together; they must be at "
                 f"most half of data.below, which is {self.below}"
             )
+        if self.even and self.below <= 10**LEAST:
+            raise InputError(f"data.even needs data.below above {10**LEAST}, got {self.below}")
         if self.longest is not None and self.longest < 1:
             raise InputError(f"data.longest must be at least 1 or none, got {self.longest}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"data.seed must be in [0, 2**32), got {self.seed}")
 
     def fetch(self, progress: Silent) -> Fetched:
-        for field in ("source", "target"):
-            self._spelling(getattr(self, field), field)
+        for language in ("source", "target"):
+            self._spelling(getattr(self, language), language)
         package = f"num2words=={version('num2words')}"
-        return Fetched(path=Path(), sha256=content_key(self, package), source={"package": package})
+        said = ["even"] if self.even else []  # not in what a value prints: rows from before there was a choice stay
+        return Fetched(path=Path(), sha256=content_key(self, package, *said), source={"package": package})
 
     def load(self, fetched: Fetched) -> Rows:
-        numbers = _drawn(self.below, self.seed)
+        numbers = _drawn(self.below, self.seed, even=self.even)
         spell = self._spelling(self.source, "source")
         test = [(number, spell(number)) for number in islice(numbers, self.test)]
         train = list(islice(self._short(numbers, spell), self.train))
@@ -119,11 +128,18 @@ class Numbers(Data):
             raise InputError(f"data.{field} {language!r} has no word for {number}: make data.below smaller") from error
 
 
-def _drawn(below: int, seed: int) -> Iterator[int]:
+def _drawn(below: int, seed: int, *, even: bool) -> Iterator[int]:
     """Different numbers in random order; the first of them stay the first however many are asked for."""
     rng, seen = np.random.default_rng(seed), set[int]()
     while True:
-        for number in rng.integers(below, size=DRAWN).tolist():
+        low, high = _by_digits(rng, below) if even else (0, below)
+        for number in rng.integers(low, high, size=DRAWN).tolist():
             if number not in seen:
                 seen.add(number)
                 yield number
+
+
+def _by_digits(rng: np.random.Generator, below: int) -> tuple[np.ndarray, np.ndarray]:
+    """Between which ends each of `DRAWN` numbers is, those with as many digits as was drawn for it."""
+    digits = rng.integers(LEAST, len(str(below - 1)) + 1, size=DRAWN)
+    return 10 ** (digits - 1), np.minimum(10**digits, below)

@@ -1,4 +1,4 @@
-"""Scores over what was varied — learning rates, layers, labels — as a picture: a panel a recipe, a line a method.
+"""Scores over what was varied (rates, layers, labels, lengths) as a picture: a panel a recipe, a line a method.
 
 From result records alone.
 """
@@ -17,6 +17,7 @@ from finetune.report import figures
 from finetune.report.families import families
 from finetune.report.groups import finals, groups
 from finetune.report.labels import curves
+from finetune.report.lengths import by_length, longest
 from finetune.report.page import Band, Bands
 from finetune.result import Result
 from finetune.stats import Estimate
@@ -61,6 +62,19 @@ def budgets(results: Iterable[Result]) -> Figure:
             panels.setdefault(curve.names[0], []).append(_band(" ".join(curve.names[1:2]), dict(sorted(found.items()))))
     said = "95 % intervals over test rows and seeds"
     return _drawn(panels, "training rows", "test %", "How many labels each method needs", said)
+
+
+def lengths(results: Iterable[Result]) -> Figure:
+    """Test scores by the length of the source, all recipes in one panel."""
+    every = groups(finals(results))
+    alone = len({group.method for group in every}) == 1
+    known = {group.name if alone else group.label: (group, found) for group in every if (found := by_length(group))}
+    limits = {longest(group) for group, _ in known.values()}
+    limit = next(iter(limits)) if len(limits) == 1 else None
+    trained = "" if limit is None else f"; trained on sources of at most {limit}"
+    said = f"95 % intervals over test rows and seeds{trained}"
+    panels = {"": [_band(name, found) for name, (_, found) in known.items()]} if known else {}
+    return _drawn(panels, "length of the source", "test %", "Score by the length", said, logarithmic=False)
 
 
 def _band(name: str, found: Mapping[float, Estimate]) -> Band:

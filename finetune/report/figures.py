@@ -62,6 +62,18 @@ def maps(ground: Ground, heads: Panels, rollout: np.ndarray, *, title: str, belo
     return _drawn(groups, title, below)
 
 
+def alignment(ground: Ground, looks: Panels, *, title: str, below: str) -> Figure:
+    """A panel for each head or layer (T, S): what is written looks at what was read; all in one scale."""
+    columns, scale = _columns(len(looks)), Scale.of(looks.values())
+    ground = ground.within(ROOM / columns)
+    cells = [
+        Cell(row=index // columns, column=index % columns, weights=weights, scale=scale, title=name)
+        for index, (name, weights) in enumerate(looks.items())
+    ]
+    bars = [Bar(scale=scale, says="weight", last=min(cells[-1].row, 1))]
+    return _drawn([Group(ground=ground, side=ground.side, cells=cells, bars=bars)], title, below)
+
+
 def change(
     ground: Ground, before: Panels, after: Panels, rollouts: tuple[np.ndarray, np.ndarray], *, title: str, below: str
 ) -> Figure:

@@ -95,6 +95,27 @@ class Text(Ground):
         axes.set_yticks(places if beside else [], shown if beside else [], **look)
 
 
+class Between(Ground):
+    """A row for each token of one text, a column for each of another that it looks at: weights are (T, S)."""
+
+    def __init__(self, rows: Sequence[str], columns: Sequence[str], most: float = 6.0) -> None:
+        self.down, self.across = Text(rows, most), Text(columns, most)
+        self.side, self.room = max(self.down.side, self.across.side), max(self.down.room, self.across.room)
+
+    def within(self, side: float) -> Between:
+        return Between(self.down.given, self.across.given, side)
+
+    def draw(self, axes: Axes, weights: np.ndarray, scale: Scale) -> None:
+        axes.imshow(self.coloured(scale).to_rgba(weights), interpolation="none", aspect="auto")
+
+    def label(self, axes: Axes, *, beside: bool, beneath: bool) -> None:
+        self.across.label(axes, beside=False, beneath=beneath)
+        if beside:
+            text = self.down
+            places, shown = range(0, len(text.tokens), text.step), text.tokens[:: text.step]
+            axes.set_yticks(places, shown, fontsize=text.size, fontfamily=text.families)
+
+
 class Picture(Ground):
     """An image (Y, X, C), numbers from 0 to 1, under the weights (R, C) of its patches; no weights: the image alone."""
 

@@ -52,7 +52,7 @@ class Summarisation(Writing):
                 f"({config.model_type}) is none; an encoder–decoder is trained by Translation"
             )
         between = self._between(tokenizer)
-        source, target, references = encoded(
+        source, target, told = encoded(
             self.readable(rows),
             Reader(tokenizer),
             Writer(tokenizer, before=" "),
@@ -61,7 +61,7 @@ class Summarisation(Writing):
         )
         for each in (source, target):
             known(each, config.vocab_size, weights.name)
-        return Continued(source, target, references, between)
+        return Continued(source, target, told, between)
 
     def lengths(self, config: PretrainedConfig, tokenizer: Any) -> tuple[int, int]:
         source, target = super().lengths(config, tokenizer)

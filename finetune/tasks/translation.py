@@ -49,7 +49,7 @@ class Translation(Writing):
                 "none; Summarisation is written by one that continues texts"
             )
         start = config.decoder_start_token_id
-        source, target, references = encoded(
+        source, target, told = encoded(
             self.readable(rows),
             Reader(tokenizer, self.prefix),
             Writer(tokenizer, start=start),
@@ -58,7 +58,7 @@ class Translation(Writing):
         )
         for each in (source, target):
             known(each, config.vocab_size, weights.name)
-        return Pairs(source, target, references, start)
+        return Pairs(source, target, told, start)
 
     def model(
         self, labels: tuple[str, ...], weights: Weights, attention: str
