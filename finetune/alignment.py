@@ -42,7 +42,7 @@ class Alignment:
         count = len(self.maps_LHTS)
         numbers = {str(number): number for number in range(1, count + 1)}
         if wanted not in (None, ALL, *numbers):
-            raise one_of("layer of --layer", wanted, [*numbers, ALL])
+            raise one_of("layer of --layer", str(wanted), [*numbers, ALL])
         if wanted == ALL:
             return {f"layer {number}": maps_HTS.mean(0).numpy() for number, maps_HTS in enumerate(self.maps_LHTS, 1)}
         layer = numbers.get(wanted or "", count)

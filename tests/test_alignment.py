@@ -75,7 +75,7 @@ def test_every_written_token_spends_all_its_weight_on_the_source(
 ) -> None:
     predictor = loaded(folder(name))
     found = align(predictor, TEXT)
-    assert found.source[:3] == ("cat", "dog", "moon")
+    assert found.source == ("<s>", "cat", "dog", "moon", "</s>")
     assert len(found.maps_LHTS) == layers
     for maps_HTS in found.maps_LHTS:
         assert maps_HTS.shape == (heads, len(found.written), len(found.source))

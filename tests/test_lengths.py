@@ -212,7 +212,7 @@ def test_curves_have_a_line_for_each_recipe_and_say_what_was_trained_on(
     path = tmp_path / "curves.png"
     assert main(["tables", "mine", "--by", "length", "--figure", str(path), "--out", str(tmp_path)]) == 0
     assert path.is_file()
-    assert "rnn: trained on" not in capsys.readouterr().out.splitlines()[0]
+    assert "rnn, lstm: trained on sources of at most 2" in capsys.readouterr().out
 
 
 def test_where_no_length_is_known_there_is_nothing_to_draw() -> None:
@@ -244,4 +244,4 @@ def test_the_table_of_the_bottleneck_trains_all_of_them_on_short_sources_and_tes
     assert {each.name for each in made} == set(SYSTEMS)
     assert {each.seed for each in made} == {0, 1, 2}
     (data,) = {each.data for each in made} | {each.checkpoint.texts for each in made}  # pyright: ignore
-    assert data == Numbers(below=10**9, even=True, longest=8, train=20_000, test=2000)
+    assert data == Numbers(below=10**9, even=True, longest=8, train=40_000, test=3000)

@@ -77,6 +77,7 @@ def test_drawn_over_digits_every_number_of_digits_from_three_on_is_as_frequent()
     test = rows(Numbers(below=10**7, train=60, test=2000, even=True))["test"]
     counts = Counter(map(len, test["id"]))
     assert set(counts) == {3, 4, 5, 6, 7}
+    assert counts.pop(3) > 300  # of 900 that there are
     assert max(counts.values()) < 1.25 * min(counts.values())
     plain = Counter(map(len, rows(Numbers(below=10**7, train=60, test=2000))["test"]["id"]))
     assert plain[7] > 1700

@@ -111,7 +111,11 @@ def test_the_pictures_are_committed_ones_that_a_command_here_makes() -> None:
             assert image.format == "PNG"
         assert (ROOT / path).stat().st_size < 150_000
         recipe = Path(path).stem.removesuffix("-attention")
-        made = (f"finetune attention {recipe} ", f"--figure {path}")
+        made = (
+            f"finetune attention {recipe} ",
+            f"finetune align outputs/{Path(path).stem.removesuffix('-alignment')}/",
+            f"--figure {path}",
+        )
         assert any(each in line for line in COMMANDS for each in made)
 
 

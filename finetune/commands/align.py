@@ -40,15 +40,15 @@ class Align(Command):
         name = f"{predictor.recipe.name}-alignment.png"
         path = Path(given.save or Path(given.out, "figures", name))
         panels, facts = found.panels(given.layer), found.facts(given.layer)
-        title = f"What {predictor.recipe.name} looks at in {given.input}"
+        title = f"What {predictor.recipe.name} looks at"
         cut = "; the source was cut to the tokens below" if found.truncated else ""
         figure = figures.alignment(
             Between(found.written, found.source),
             panels,
             title=title,
-            below=f"rows, that are written, look at columns, that were read{cut}",
+            below=f"rows, what is written, look at columns, what was read{cut}",
         )
-        print(f"{title}{cut}\n")
+        print(f"{title} in {given.input}{cut}\n")
         print(tabulate(facts, ("writes", "looks most at", "weight %"), disable_numparse=True))
         figures.save(figure, path)
         print(f"\ndrawn in {path}")

@@ -36,8 +36,8 @@ class Numbers(Data):
     of short sources alone, and test rows stay what they are.
 
     Drawn evenly, nearly all numbers are long: nine in ten have as many digits as there are at most. With `even` each
-    number of digits from three on is as frequent as any other, so that rows of many lengths are there to be tested;
-    those of one and two digits are left out, for there are a hundred of them and a test would leave training none.
+    number of digits from three on is as frequent as any other, as far as there are so many: then rows of many lengths
+    are tested. Those of one and two digits are left out, for a test would leave training none of the hundred.
     """
 
     source: str = "es"  # languages by their codes

@@ -11,7 +11,7 @@ they read. Nothing published stands beside: nobody else has these rows.
 
 from finetune import Benchmark, BenchmarkTable, Runs
 
-ROWS = ("below=1000000000", "even=true", "longest=8", "train=20000", "test=2000")
+ROWS = ("below=1000000000", "even=true", "longest=8", "train=40000", "test=3000")
 
 table = BenchmarkTable(
     by="length",
