@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from finetune.report.fonts import letters, short
 from finetune.report.grounds import GREY, Ground, Scale
@@ -161,7 +162,7 @@ class Bands(Part):
         if self.logarithmic:
             axes.set_xscale("log")
         if self.steep:
-            axes.set_yscale("log")
+            self._steepen(axes)
         places = sorted({float(each) for line in self.lines for each in line.at})
         axes.set_xticks(places, [f"{each:g}" for each in places])
         axes.minorticks_off()
@@ -172,6 +173,15 @@ class Bands(Part):
         axes.set_title(pad=4, **written(self.title, "label", 9))
         for colour, line, height in zip(itertools.cycle(LINES), self.lines, self._apart(axes.get_ylim()), strict=False):
             axes.text(line.at[-1], height, color=colour, va="center", **written(f"  {line.name}", "s", 8))
+
+    @staticmethod
+    def _steepen(axes: Axes) -> None:
+        """Plain numbers at powers of ten; where there are too few of those, also between them."""
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        if high < 1000 * low:
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
 
     def _apart(self, limits: tuple[float, float]) -> list[float]:
         """Where each name stands: at the end of its line, or as far off as not to cover another."""

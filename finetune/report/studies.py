@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,7 +40,10 @@ def _cell(found: Estimate) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}"
+    """Three digits, as powers of ten where that would be many zeros."""
+    if not value or not 1e-3 <= abs(value) < 1e4:
+        return f"{value:.2e}" if value else "0"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
 def _notes(points: Points) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import torch
@@ -20,6 +20,7 @@ from finetune.points import Point, Points, Quantity
 LEAST = 3  # seeds: an interval of fewer says next to nothing
 
 
+@dataclass(frozen=True, kw_only=True)
 class Study(Part, ABC):
     """What it asks, and how it is measured. Its fields are what there is to change."""
 
@@ -56,7 +57,7 @@ class Study(Part, ABC):
             along=self.along,
             quantities=self.quantities,
             notes=self.notes,
-            settings={field.name: getattr(self, field.name) for field in fields(self)},  # pyright: ignore
+            settings={field.name: getattr(self, field.name) for field in fields(self)},
             seconds=time.perf_counter() - start,
         )
 

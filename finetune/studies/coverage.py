@@ -38,7 +38,8 @@ class Coverage(Study):
     )
     notes: ClassVar[tuple[str, ...]] = (
         "of numbers spelled in each language that none of the training texts spells; the seed draws the numbers",
-        "covered are characters in known tokens; jamo are characters where a text is not Korean",
+        "covered are characters in known tokens; jamo are characters where a text is not Korean; an interval goes "
+        "beyond 0 or 100 % where one seed differs from the others",
     )
 
     languages: tuple[str, ...] = ("ko", "es", "en")

@@ -24,7 +24,10 @@ VOCABULARY = Vocabulary(size=100, pad=0, start=1, end=2)
 
 @dataclass(frozen=True, kw_only=True)
 class Depth(Study):
-    """Post-norm halves what passes a residual path, again and again (Xiong and others 2020, arXiv 2002.04745)."""
+    """With norms after blocks the last one's gradient stays large however many there are; before, it falls with them.
+
+    Xiong and others 2020 (arXiv 2002.04745, theorem 1), who tell from it why the original order needs a warm-up.
+    """
 
     title: ClassVar[str] = "Norms before or after, by depth"
     lines: ClassVar[str] = "order"
@@ -65,7 +68,8 @@ class Depth(Study):
         from finetune.written import to_json
 
         system = TextEncoder(width=self.width, layers=depth, inner=4 * self.width, order=order)
-        config = OwnEncoderConfig(system=to_json(system), num_labels=self.classes, **system.config(VOCABULARY))
+        config = OwnEncoderConfig(system=to_json(system), **system.config(VOCABULARY))
+        config.num_labels = self.classes
         network = OwnEncoderForSequenceClassification(config).eval()
         loss = network(ids_NT, labels=labels_N).loss
         assert loss is not None

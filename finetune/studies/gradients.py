@@ -20,7 +20,7 @@ from finetune.transformer.systems import System, Vocabulary
 from finetune.transformer.systems.recurrent import Recurrent
 from finetune.transformer.systems.transformer import Transformer
 
-GRADIENT, SHARE = "gradient", "gradient, share of that at distance 1"
+GRADIENT, SHARE = "gradient", "gradient / that at distance 1"
 VOCABULARY = Vocabulary(size=100, pad=0, start=1, end=2)
 FIRST = 3  # token that means something
 REMEMBERS = "lstm that remembers"
