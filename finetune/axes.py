@@ -29,8 +29,13 @@ def find(axis: ModuleType, name: str, contract: type[Contract]) -> type[Contract
         InputError: no module of the axis has the name.
     """
     if name not in names(axis):
-        raise one_of(axis.__name__.rpartition(".")[2].removesuffix("s"), name, names(axis))
+        raise one_of(_one(axis.__name__.rpartition(".")[2]), name, names(axis))
     return _classes(axis, name, contract)[0]
+
+
+def _one(axis: str) -> str:
+    """What an axis' folder has several of."""
+    return f"{axis.removesuffix('ies')}y" if axis.endswith("ies") else axis.removesuffix("s")
 
 
 def _classes(axis: ModuleType, name: str, contract: type[Contract]) -> list[type[Contract]]:

@@ -46,6 +46,18 @@ def mean(values: np.ndarray) -> Estimate:
     return Estimate(value, value - half, value + half, n)
 
 
+def geometric(values: np.ndarray) -> Estimate:
+    """The geometric mean of numbers that span powers of ten, none below zero, with Student's interval of logarithms.
+
+    Where one is zero so is the mean, and has no interval.
+    """
+    if len(values) and not values.all():
+        return Estimate(0.0, None, None, len(values))
+    logs = mean(np.log(values))
+    ends = [None if each is None else math.exp(each) for each in (logs.low, logs.high)]
+    return Estimate(math.exp(logs.value), *ends, n=logs.n)
+
+
 def rate(amounts_N: np.ndarray, sizes_N: np.ndarray) -> Estimate:
     """A total per unit, of N items of several units each, with Student's interval of a ratio (Cochran 1977).
 

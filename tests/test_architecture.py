@@ -26,7 +26,7 @@ LAYERS = [
         "crossover",
         "variance",
     },
-    {"extras", "items", "neighbours", "paired", "parts", "snapshots", "solve"},
+    {"extras", "items", "neighbours", "paired", "parts", "points", "snapshots", "solve"},
     {
         "axes",
         "anatomy",
@@ -49,7 +49,7 @@ LAYERS = [
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},
     {"transformer"},
-    {"loading"},
+    {"loading", "studies"},
     {"blank", "features", "evaluate", "language", "texts", "untrained"},
     {"head", "pairs"},
     {"sweep"},
@@ -95,7 +95,8 @@ def test_imports_point_down_the_house(path: Path) -> None:
         assert (own, other) not in FORBIDDEN
 
 
-AXES = ["commands", "data", "methods", "tasks", *(f"transformer/{each}" for each in ("norms", "scores", "systems"))]
+AXES = ["commands", "data", "methods", "studies", "tasks"]
+AXES += [f"transformer/{each}" for each in ("norms", "scores", "systems")]
 
 
 @pytest.mark.parametrize("axis", [*AXES, "transformer/tokenizers"])

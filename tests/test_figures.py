@@ -209,3 +209,20 @@ def test_names_at_the_ends_of_lines_do_not_cover_each_other() -> None:
 def test_every_place_is_marked_with_its_number() -> None:
     part = Bands(lines=[scores(50, 90)], along="rows", up="test %", title="mine", side=3.0)
     assert {"1", "10", "100", "1000"} <= written(figures.beside([part], title="Labels", below=""))
+
+
+@pytest.mark.parametrize(("powers", "said"), [(8, {"1"}), (1, {"0.2", "0.5"})])
+def test_a_steep_part_has_plain_numbers_beside_it_and_names_that_stay_apart(powers: int, said: set[str]) -> None:
+    values = np.logspace(0, -powers, 4)
+    lines = [
+        Band(name=f"line {n}", at=10.0 ** np.arange(4), values=values * n, lows=values * n / 2, highs=values * n * 2)
+        for n in (1, 1.1, 1.2)
+    ]
+    part = Bands(lines=lines, along="rows", up="gradient", title="mine", side=3.0, steep=True)
+    figure = figures.beside([part], title="Studies", below="of each")
+    assert said <= written(figure)
+    assert not any("$" in each for each in written(figure))  # no formula: a token of dollars is none
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in figure.axes[0].texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    assert boxes[0].height < boxes[1].y0 - boxes[0].y0 + 1 < 3 * boxes[0].height

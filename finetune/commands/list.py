@@ -1,4 +1,4 @@
-"""list what there is to choose from: recipes, methods, attentions, data sets, tasks, benchmark tables"""
+"""list what there is to choose from: recipes, methods, attentions, data sets, tasks, benchmark tables, studies"""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ CHOSEN = {
     "data": "data=… in a recipe file",
     "tasks": "task=… in a recipe file",
     "tables": "finetune table TABLE",
+    "studies": "finetune study STUDY",
 }
 
 

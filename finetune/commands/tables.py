@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from finetune.report.tables import Table
 
 DRAWN = {"trial": "rates", "layer": "layers", "labels": "budgets", "length": "lengths"}  # what is drawn of a layout
-ELSEWHERE = "elsewhere"
+ELSEWHERE, STUDY = "elsewhere", "study"
 
 
 class Tables(Command):
@@ -33,7 +33,9 @@ class Tables(Command):
             help="also draw the first as a .png or .svg: scores over learning rates (--by trial), layers (--by layer), "
             "training rows (--by labels) or the length of a source (--by length)",
         )
-        commands.takes_layout(parser, (ELSEWHERE, "what `elsewhere --save NAME` wrote"))
+        commands.takes_layout(
+            parser, (ELSEWHERE, "what `elsewhere --save NAME` wrote"), (STUDY, "what `study --save` wrote")
+        )
         commands.takes_out(parser)
 
     def run(self, given: Any) -> int:
@@ -66,4 +68,9 @@ def _made(given: Any, folder: Path, name: str) -> Table:
         from finetune.shift import Shift
 
         return shifts(records.read(folder, name, Shift))
+    if given.by == STUDY:
+        from finetune.points import Points
+        from finetune.report.studies import study
+
+        return study(records.read(folder, name, Points)[0])
     return commands.layout(given)(records.read(folder, name))

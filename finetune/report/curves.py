@@ -1,4 +1,4 @@
-"""Scores over what was varied (rates, layers, labels, lengths) as a picture: a panel a recipe, a line a method.
+"""What came out over what was varied — rates, layers, labels, lengths, sizes — as a picture: a line a method.
 
 From result records alone.
 """
@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 from finetune import paired
 from finetune.choice import validated
 from finetune.errors import InputError
+from finetune.points import Points, Quantity, Series
 from finetune.report import figures
 from finetune.report.families import families
 from finetune.report.groups import finals, groups
 from finetune.report.labels import curves
 from finetune.report.lengths import by_length, longest
 from finetune.report.page import Band, Bands
+from finetune.report.studies import estimate
 from finetune.result import Result
 from finetune.stats import Estimate
 from finetune.verdict import right
@@ -77,10 +79,36 @@ def lengths(results: Iterable[Result]) -> Figure:
     return _drawn(panels, "length of the source", "test %", "Score by the length", said, logarithmic=False)
 
 
-def _band(name: str, found: Mapping[float, Estimate]) -> Band:
+def studied(points: Points) -> Figure:
+    """What a study measured: a panel for each quantity that is to be drawn, of each of its panels."""
+    parts = [
+        Bands(
+            lines=_lines([each for each in points.series if each.panel == panel], what),
+            along=points.along,
+            up=what.name,
+            title=panel,
+            side=3.0,
+            steep=what.steep,
+        )
+        for panel in dict.fromkeys(each.panel for each in points.series)
+        for what in points.quantities
+        if what.drawn
+    ]
+    said = f"mean over {points.seeds} seeds and its 95 % interval"
+    return figures.beside(parts, title=points.title, below=said)
+
+
+def _lines(series: Sequence[Series], what: Quantity) -> list[Band]:
+    found: dict[str, dict[float, Estimate]] = {}
+    for each in series:
+        found.setdefault(each.line, {})[each.at] = estimate(each, what)
+    return [_band(name, line, 1) for name, line in found.items()]
+
+
+def _band(name: str, found: Mapping[float, Estimate], unit: float = 100) -> Band:
     low = [each.value if each.low is None else each.low for each in found.values()]
     high = [each.value if each.high is None else each.high for each in found.values()]
-    values, lows, highs = (100 * np.array(each) for each in ([each.value for each in found.values()], low, high))
+    values, lows, highs = (unit * np.array(each) for each in ([each.value for each in found.values()], low, high))
     return Band(name=name, at=np.array(list(found), dtype=float), values=values, lows=lows, highs=highs)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from finetune.report.fonts import letters, short
 from finetune.report.grounds import GREY, Ground, Scale
@@ -148,6 +149,7 @@ class Bands(Part):
     title: str
     side: float
     logarithmic: bool = True
+    steep: bool = False  # upwards logarithmic, too
 
     def size(self) -> tuple[float, float]:
         return 1.3 * self.side + 1.5, self.side + TITLED + 0.45
@@ -159,6 +161,8 @@ class Bands(Part):
             axes.fill_between(line.at, line.lows, line.highs, color=colour, alpha=0.15, linewidth=0)
         if self.logarithmic:
             axes.set_xscale("log")
+        if self.steep:
+            self._steepen(axes)
         places = sorted({float(each) for line in self.lines for each in line.at})
         axes.set_xticks(places, [f"{each:g}" for each in places])
         axes.minorticks_off()
@@ -170,13 +174,27 @@ class Bands(Part):
         for colour, line, height in zip(itertools.cycle(LINES), self.lines, self._apart(axes.get_ylim()), strict=False):
             axes.text(line.at[-1], height, color=colour, va="center", **written(f"  {line.name}", "s", 8))
 
+    @staticmethod
+    def _steepen(axes: Axes) -> None:
+        """Plain numbers at powers of ten; where there are too few of those, also between them."""
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        if high < 1000 * low:
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+
     def _apart(self, limits: tuple[float, float]) -> list[float]:
         """Where each name stands: at the end of its line, or as far off as not to cover another."""
-        least, heights = 0.06 * (limits[1] - limits[0]), [0.0] * len(self.lines)
+        bottom, top = self._height(limits[0]), self._height(limits[1])
+        ends, heights = [self._height(line.values[-1]) for line in self.lines], [0.0] * len(self.lines)
         lowest = -np.inf
-        for index in sorted(range(len(self.lines)), key=lambda each: float(self.lines[each].values[-1])):
-            heights[index] = lowest = max(float(self.lines[index].values[-1]), lowest + least)
-        return heights
+        for index in sorted(range(len(self.lines)), key=lambda each: ends[each]):
+            heights[index] = lowest = max(ends[index], lowest + 0.06 * (top - bottom))
+        return [10**height for height in heights] if self.steep else heights
+
+    def _height(self, value: float) -> float:
+        """Where on paper a value stands, in no unit."""
+        return float(np.log10(value) if self.steep else value)
 
 
 class Page:

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 from finetune.errors import InputError, one_of
 from finetune.outputs import read_json, write_text, writing
+from finetune.points import Points
 from finetune.result import Result
 from finetune.shift import Shift
 
-Record = TypeVar("Record", Result, Shift)
+Record = TypeVar("Record", Result, Shift, Points)
 
 
-def write(records: Iterable[Result | Shift], folder: Path, name: str) -> None:
+def write(records: Iterable[Result | Shift | Points], folder: Path, name: str) -> None:
     """
     Raises:
         InputError: the folder cannot be written.

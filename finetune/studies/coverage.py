@@ -1,0 +1,92 @@
+"""What is a token: how much of texts that it never saw a tokenizer knows, and how long it makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from finetune.data.numbers import Numbers
+from finetune.errors import InputError
+from finetune.points import Point, Quantity
+from finetune.progress import Silent
+from finetune.studies import Study
+from finetune.transformer.coverage import coverage
+from finetune.transformer.tokenizers import Tokenizer
+from finetune.transformer.tokenizers.byte_pair import BytePair
+from finetune.transformer.tokenizers.characters import Characters
+from finetune.transformer.tokenizers.jamo import Jamo
+from finetune.transformer.tokenizers.word_piece import WordPiece
+from finetune.transformer.tokenizers.words import Words
+
+UNKNOWN, COVERED, LENGTH, SIZE = "unknown tokens, %", "characters covered, %", "tokens a character", "vocabulary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage(Study):
+    """Spelled numbers, of which Korean writes a long one as one word: 삼십이만 천이백삼."""
+
+    title: ClassVar[str] = "What tokenizers know of texts that they never saw"
+    panels: ClassVar[str] = "data"
+    lines: ClassVar[str] = "tokenizer"
+    along: ClassVar[str] = "training texts"
+    quantities: ClassVar[tuple[Quantity, ...]] = (
+        Quantity(name=UNKNOWN),
+        Quantity(name=COVERED, drawn=False),
+        Quantity(name=LENGTH, drawn=False),
+        Quantity(name=SIZE, drawn=False),
+    )
+    notes: ClassVar[tuple[str, ...]] = (
+        "of numbers spelled in each language that none of the training texts spells; the seed draws the numbers",
+        "covered are characters in known tokens; jamo are characters where a text is not Korean; an interval goes "
+        "beyond 0 or 100 % where one seed differs from the others",
+    )
+
+    languages: tuple[str, ...] = ("ko", "es", "en")
+    below: int = 1_000_000  # the numbers
+    training: tuple[int, ...] = (10, 100, 1000)  # texts
+    held_out: int = 300  # texts
+    size: int = 400  # of the vocabulary of byte_pair and word_piece, where the texts have so many pieces
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_at_least(1, "training", "held_out")
+        if not self.languages:
+            raise InputError(f"{self.where}.languages must name at least one, got none")
+        self.kinds  # noqa: B018 - whose own checks name their fields
+
+    @property
+    def kinds(self) -> dict[str, Tokenizer]:
+        found = (Words(), WordPiece(size=self.size), BytePair(size=self.size), Characters(), Jamo())
+        return {type(each).__module__.rpartition(".")[2]: each for each in found}
+
+    def measure(self, seed: int) -> Iterable[Point]:
+        for language in self.languages:
+            train, test = self._texts(language, seed)
+            for name, kind in self.kinds.items():
+                for rows in self.training:
+                    values = _values(kind, train[:rows], test)
+                    yield Point(panel=f"numbers {language}", line=name, at=rows, values=values)
+
+    def _texts(self, language: str, seed: int) -> tuple[list[str], list[str]]:
+        numbers = Numbers(
+            source=language,
+            target=language,
+            below=self.below,
+            train=max(self.training),
+            test=self.held_out,
+            seed=seed,
+        )
+        rows = numbers.load(numbers.fetch(Silent()))
+        assert rows.test is not None
+        return rows.train["text"][:], rows.test["text"][:]
+
+
+def _values(kind: Tokenizer, train: Sequence[str], test: Sequence[str]) -> dict[str, float]:
+    found = coverage(kind.train(train), test)
+    return {
+        UNKNOWN: 100 * found.unknown.value,
+        COVERED: 100 * found.covered.value,
+        LENGTH: found.length.value,
+        SIZE: found.vocabulary,
+    }
