@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from finetune import allocator, evaluate, integrity, measure
+from finetune.attention.multihead import Attention
 from finetune.attention.swap import save_learned
 from finetune.evaluate import Predictions
 from finetune.items import Items
@@ -91,7 +93,7 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
             own = recipe.method.scores(trainee, material, predicted["test"].responses) if "test" in predicted else {}
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds + trainee.choice_seconds}
     if writes:
-        idle = [] if recipe.attention is None else done.unreached
+        idle = done.unreached if _holds_ours(trainee.module) else []
         done.unround()
         allocator.return_freed()  # saving needs room for the whole model once more
         peak = max(memory.bytes, trainee.feature_memory)
@@ -114,6 +116,11 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
             result = replace(result, status="failed" if lost else "done", broken=tuple(lost))
         folder.write("result.json", result.to_json())
         keeper.snapshots.remove()
+
+
+def _holds_ours(module: nn.Module) -> bool:
+    """Whether there is an attention of ours inside: some look at no query and key, which no gradient comes to then."""
+    return any(isinstance(each, Attention) for each in module.modules())
 
 
 def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:

@@ -33,6 +33,7 @@ from finetune import (
     run,
 )
 from finetune.attention.cores.sliding_window import SlidingWindow
+from finetune.attention.cores.uniform import Uniform
 from finetune.attention.positions.learned import LearnedPositions
 from finetune.attention.positions.t5_bias import T5Bias
 from finetune.blank import _texts
@@ -80,6 +81,7 @@ def recipe(checkpoint: Blank, method: Method) -> Recipe:
         (TextEncoder(**SMALL), Scratch(optim=FAST)),
         (TextEncoder(**SMALL, pooling="cls", order="post", positions=T5Bias()), Scratch(optim=FAST)),
         (TextEncoder(**SMALL, norm=BatchNorm()), Scratch(optim=FAST)),
+        (TextEncoder(**SMALL, core=Uniform()), Scratch(optim=FAST)),  # which leaves queries and keys as they were
         (TextEncoder(**SMALL), Full(optim=FAST)),
         (TextEncoder(**SMALL), LoRA(optim=FAST)),
         (TextEncoder(**SMALL), LastLayers(layers=1, optim=FAST)),
