@@ -24,7 +24,7 @@ SMALL: dict[str, Study] = {
     "scale": Scale(widths=(8, 128), queries=32, keys=16),
     "gradients": Gradients(length=64, texts=4, width=16),
     "padding": Padding(texts=6, width=16, padding=(1, 16), neighbours=(1, 4)),
-    "coverage": Coverage(languages=("ko", "en"), training=(20, 100), held_out=30),
+    "coverage": Coverage(languages=("ko", "en"), news=None, training=(20, 100), held_out=30),
     "depth": Depth(depths=(2, 24), width=32, texts=16, length=8),
 }
 
@@ -199,6 +199,7 @@ def test_a_committed_table_is_made_of_its_record(name: str) -> None:
         (["depth", "--set", "classes=1"], "study.classes must be at least 2, got 1"),
         (["coverage", "--set", "held_out=0"], "study.held_out must be at least 1, got 0"),
         (["coverage", "--set", "languages=xx"], "unknown language of data.source 'xx'"),
+        (["coverage", "--set", "news=mine"], "unknown data set of topics 'mine'"),
         (["coverage", "--set", "languages="], "study.languages must name at least one, got none"),
         (["scale", "--figure", "scale.pdf"], "a figure is saved as .png or .svg, got 'scale.pdf'"),
     ],

@@ -18,7 +18,7 @@ SEEDS = 5
 
 
 class Study(Command):
-    """No data set, no training, less than a minute on two cores."""
+    """No training: less than a minute on two cores."""
 
     example = "finetune study scale"
 

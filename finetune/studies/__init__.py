@@ -1,4 +1,4 @@
-"""Small measurements that need no data set and no training: why the parts of a Transformer are as they are.
+"""Small measurements without any training: why the parts of a Transformer are as they are.
 
 A study is a frozen value; `measure` is one seed of it, and what is told is always the mean of several.
 """
