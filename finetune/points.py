@@ -16,6 +16,8 @@ class Quantity:
     name: str  # with its unit, where it has one
     steep: bool = False  # it spans powers of ten: its mean is the geometric one, and its axis logarithmic
     drawn: bool = True  # in the figure; in the table it is in any case
+    least: float | None = None  # what it cannot be below, so that no interval says it can; None: no such bound
+    most: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

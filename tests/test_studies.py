@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from finetune import InputError, axes, cli, stats, studies
-from finetune.points import Points
+from finetune.points import Points, Quantity, Series
 from finetune.report import curves, records
 from finetune.report.studies import estimate, study
 from finetune.studies import Study, coverage, depth, gradients, padding, scale
@@ -157,6 +157,19 @@ def test_a_mean_of_powers_of_ten_is_geometric() -> None:
     assert found.high / found.value == pytest.approx(found.value / found.low)
     assert found.high / found.value == pytest.approx(10 ** (4.302653 * 2 / 3**0.5), rel=1e-5)  # two degrees of freedom
     assert stats.geometric(torch.tensor([1.0, 0.0]).numpy()) == stats.Estimate(0.0, None, None, 2)
+
+
+def test_no_interval_says_what_cannot_be() -> None:
+    series = Series(
+        panel="", line="words", at=10.0, values={"unknown, %": [0.0, 0.0, 1.0], "known, %": [100.0, 99, 100]}
+    )
+    unknown = estimate(series, Quantity(name="unknown, %", least=0, most=100))
+    known = estimate(series, Quantity(name="known, %", least=0, most=100))
+    assert (unknown.low, known.high) == (0, 100)
+    unbound = estimate(series, Quantity(name="unknown, %"))
+    assert unbound.low is not None
+    assert unbound.low < 0
+    assert unbound.high == unknown.high
 
 
 def test_what_is_saved_is_the_table_again_and_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

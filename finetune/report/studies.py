@@ -27,9 +27,14 @@ def study(points: Points) -> Table:
 
 
 def estimate(series: Series, quantity: Quantity) -> Estimate:
-    """The mean over seeds, with Student's interval of it."""
+    """The mean over seeds, with Student's interval of it, as far as that is possible."""
     values = np.array(series.values[quantity.name], dtype=float)
-    return stats.geometric(values) if quantity.steep else stats.mean(values)
+    found = stats.geometric(values) if quantity.steep else stats.mean(values)
+    if found.low is None or found.high is None:
+        return found
+    low = found.low if quantity.least is None else max(found.low, quantity.least)
+    high = found.high if quantity.most is None else min(found.high, quantity.most)
+    return Estimate(found.value, low, high, found.n)
 
 
 def _cell(found: Estimate) -> str:

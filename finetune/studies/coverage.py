@@ -35,10 +35,10 @@ class Coverage(Study):
     lines: ClassVar[str] = "tokenizer"
     along: ClassVar[str] = "training texts"
     quantities: ClassVar[tuple[Quantity, ...]] = (
-        Quantity(name=UNKNOWN),
-        Quantity(name=COVERED, drawn=False),
-        Quantity(name=LENGTH, drawn=False),
-        Quantity(name=SIZE, drawn=False),
+        Quantity(name=UNKNOWN, least=0, most=100),
+        Quantity(name=COVERED, drawn=False, least=0, most=100),
+        Quantity(name=LENGTH, drawn=False, least=0),
+        Quantity(name=SIZE, drawn=False, least=0),
     )
     notes: ClassVar[tuple[str, ...]] = (
         "of numbers spelled in each language that none of the training texts spells, and of the test texts of packaged "

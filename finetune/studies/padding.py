@@ -41,7 +41,7 @@ class Padding(Study):
     panels: ClassVar[str] = "changed"
     lines: ClassVar[str] = "norm"
     along: ClassVar[str] = "how many"
-    quantities: ClassVar[tuple[Quantity, ...]] = (Quantity(name=MOVED),)
+    quantities: ClassVar[tuple[Quantity, ...]] = (Quantity(name=MOVED, least=0),)
     notes: ClassVar[tuple[str, ...]] = (
         "length of what a text's vector moves by, as a share of its own, the mean over the texts that stay: padding, "
         "so many more tokens of it behind every text; neighbours, so many other texts of the batch replaced",

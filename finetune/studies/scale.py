@@ -32,7 +32,7 @@ class Scale(Study):
     lines: ClassVar[str] = "attention"
     along: ClassVar[str] = "d_k"
     quantities: ClassVar[tuple[Quantity, ...]] = (
-        Quantity(name=ENTROPY),
+        Quantity(name=ENTROPY, least=0, most=100),
         Quantity(name=OF_SCORES, steep=True),
         Quantity(name=OF_QUERIES, steep=True, drawn=False),
     )
