@@ -43,8 +43,7 @@ class Coverage(Study):
     notes: ClassVar[tuple[str, ...]] = (
         "of numbers spelled in each language that none of the training texts spells, and of the test texts of packaged "
         "news; the seed draws the numbers, and which of the news",
-        "covered are characters in known tokens; jamo are characters where a text is not Korean; an interval goes "
-        "beyond 0 or 100 % where one seed differs from the others",
+        "covered are characters in known tokens; jamo are characters where a text is not Korean",
     )
 
     languages: tuple[str, ...] = ("ko", "es", "en")
