@@ -105,7 +105,7 @@ def _lines(series: Sequence[Series], what: Quantity) -> list[Band]:
     return [_band(name, line, 1) for name, line in found.items()]
 
 
-def _band(name: str, found: Mapping[float, Estimate], unit: float = 100) -> Band:
+def _band(name: str, found: Mapping[int, Estimate] | Mapping[float, Estimate], unit: float = 100) -> Band:
     low = [each.value if each.low is None else each.low for each in found.values()]
     high = [each.value if each.high is None else each.high for each in found.values()]
     values, lows, highs = (unit * np.array(each) for each in ([each.value for each in found.values()], low, high))

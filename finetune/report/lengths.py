@@ -39,12 +39,13 @@ def lengths(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
 def by_length(group: Group) -> dict[int, Estimate]:
     """The share of right test rows of each length of a source; nothing, where records do not tell it."""
     system = System(name=group.label, runs=group.results)
-    if not group.results or unfit(system, fewest=1) or group.results[0].items is None:
+    items = group.results[0].items if group.results else None
+    if items is None or unfit(system, fewest=1):
         return {}
-    measured_N = group.results[0].items.measured()
+    measured_N = items.measured()
     if measured_N is None:
         return {}
-    right_SN = right(system) if len(group.results) > 1 else group.results[0].items.unpacked()[None].astype(float)
+    right_SN = right(system) if len(group.results) > 1 else items.unpacked()[None].astype(float)
     return {int(each): interval(right_SN[:, measured_N == each]) for each in np.unique(measured_N)}
 
 

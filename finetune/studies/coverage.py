@@ -96,11 +96,11 @@ class Coverage(Study):
 def _read(data: Data) -> tuple[list[str], list[str]]:
     rows = data.load(data.fetch(Silent()))
     assert rows.test is not None
-    return rows.train["text"][:], rows.test["text"][:]
+    return list(map(str, rows.train["text"][:])), list(map(str, rows.test["text"][:]))
 
 
 def _some(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
-    return [texts[index] for index in rng.permutation(len(texts))[:count].tolist()]
+    return [texts[index] for index in map(int, rng.permutation(len(texts))[:count])]
 
 
 def _values(kind: Tokenizer, train: Sequence[str], test: Sequence[str]) -> dict[str, float]:
