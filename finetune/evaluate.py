@@ -35,11 +35,6 @@ class Predictions:
     targets: np.ndarray
     responses: np.ndarray
 
-    @property
-    def logits(self) -> np.ndarray:
-        """The responses, where they are numbers."""
-        return self.responses
-
 
 def predict(
     module: nn.Module,

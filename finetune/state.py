@@ -10,7 +10,7 @@ R processes, U losses that nobody has looked at yet.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -36,7 +36,6 @@ class Count:
     micro_batch: int | None = None  # largest number of examples in one forward pass
     best: float | None = None  # validation score, where there is a patience
     best_epoch: int = 0
-    resumed: list[int] = field(default_factory=list)  # the updates after which training went on from a snapshot
 
     def advance(self, examples: int, tokens: int) -> None:
         """Another update was made, of so many."""
@@ -83,7 +82,6 @@ class State:
         own = self._own(snapshot)
         self.masters.put_back(self.names, own, snapshot.facts["unreached"])
         self.count, self.watch = Count(**snapshot.facts["count"]), Watch(**snapshot.facts["watch"])
-        self.count.resumed.append(snapshot.step)
 
     def _own(self, snapshot: Snapshot) -> Iterator[tuple[str, Tensor]]:
         """Put everything back that is not the masters'; those are given."""

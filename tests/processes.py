@@ -47,7 +47,7 @@ def main(out: Path, checkpoint: str) -> None:
         some = Subset(trainee.examples["test"], np.arange(count))
         predicted = evaluate.predict(trainee.module, some, here.accelerator)
         seen[f"ids {count}"] = predicted.ids
-        seen[f"outputs {count}"] = predicted.logits.argmax(axis=-1).tolist() if count else []
+        seen[f"outputs {count}"] = predicted.responses.argmax(axis=-1).tolist() if count else []
     seen["processes"] = here.accelerator.num_processes
     (out / f"rank-{here.accelerator.process_index}.json").write_text(json.dumps(seen))
 

@@ -52,7 +52,7 @@ def test_bfloat16_trains_every_family_and_what_it_saves_predicts_the_same(
     folder = here.folder(tmp_path).path
     stored = np.array([line["logits"] for line in outputs.read_lines(folder / "predictions.jsonl")])
     again = evaluate.predict(load(folder).module, here.examples()["test"], here.accelerator, here.progress)
-    np.testing.assert_allclose(again.logits, stored, atol=6e-5)  # they are stored with four decimals
+    np.testing.assert_allclose(again.responses, stored, atol=6e-5)  # they are stored with four decimals
 
 
 def test_what_is_saved_is_the_float32_master(toy: Callable[[str], Recipe], tmp_path: Path) -> None:

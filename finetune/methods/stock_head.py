@@ -45,7 +45,7 @@ class StockHead(Frozen):
 
     def scores(self, trainee: Trainee, material: Material, logits_NC: np.ndarray) -> Mapping[str, Estimate]:
         stock = evaluate.predict(trainee.module, trainee.examples[STOCK], material.extraction.accelerator)
-        return {"divergence": stats.mean(divergence(stock.logits, logits_NC))}
+        return {"divergence": stats.mean(divergence(stock.responses, logits_NC))}
 
 
 def divergence(from_NC: np.ndarray, to_NC: np.ndarray) -> np.ndarray:
