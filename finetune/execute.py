@@ -19,7 +19,7 @@ from finetune.attention.swap import save_learned
 from finetune.evaluate import Predictions
 from finetune.items import Items
 from finetune.keeper import Keeper, RunKeeper
-from finetune.methods import Trainee
+from finetune.methods import Material, Trainee
 from finetune.outputs import RunFolder, size
 from finetune.progress import Silent
 from finetune.recipe import Recipe
@@ -73,7 +73,7 @@ def _unsaid(state: str, **more: Any) -> None: ...
 
 def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
     """Train, predict, save. The first process writes."""
-    recipe, accelerator, clock = here.recipe, here.accelerator, measure.Clock()
+    recipe, accelerator, clock, waiting = here.recipe, here.accelerator, measure.Clock(), measure.Waiting()
     writes = accelerator.is_main_process
     keeper = RunKeeper(folder, here.fingerprint, recipe.budget.snapshot_every, signals, accelerator, here.progress)
     if writes:
@@ -94,28 +94,37 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds + trainee.choice_seconds}
     if writes:
         idle = done.unreached if _holds_ours(trainee.module) else []
+        said = _sample(trainee, material, predicted.get("test"), accelerator.device)
         done.unround()
         allocator.return_freed()  # saving needs room for the whole model once more
         peak = max(memory.bytes, trainee.feature_memory)
-        result = _result(here, trainee, done, predicted, own, clock.seconds, peak)
+        result = _result(here, trainee, done, predicted, own, clock.seconds, peak, waiting)
         if not recipe.split.closed:
             saved = recipe.method.save(trainee.module, material, folder.path)
             save_learned(trainee.module, saved)
             result = replace(result, saved=saved.name, saved_bytes=size(saved))
             recipe.task.save_encoder(here.weights, saved)
             folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
-        if "test" in predicted:  # what is saved is tried once more, as those who use it will find it
+        if said is not None:  # what is saved is tried once more, as those who use it will find it
             lost = [*integrity.broken(trainee.module, before, idle), *integrity.repeated(predicted["test"].ids)]
             examples = material.examples["test"]
             del trainee  # there must be room for the model that was saved
             restored = recipe.method.restore(here.pretrained(result.labels), folder.path)
-            responses = predicted["test"].responses
-            lost += integrity.apart(restored, examples, responses, accelerator.device, here.respond)
+            lost += integrity.apart(restored, examples, said, accelerator.device)
             if (merge := recipe.method.merge) is not None:
                 lost += integrity.unlike(restored, merge, examples, accelerator.device)
             result = replace(result, status="failed" if lost else "done", broken=tuple(lost))
         folder.write("result.json", result.to_json())
         keeper.snapshots.remove()
+
+
+def _sample(
+    trainee: Trainee, material: Material, predicted: Predictions | None, device: torch.device
+) -> integrity.Sample | None:
+    """None: the test set stayed closed, or training came to nothing."""
+    if predicted is None:
+        return None
+    return integrity.sample(trainee.module, material.examples["test"], predicted.responses, device)
 
 
 def _holds_ours(module: nn.Module) -> bool:
@@ -199,6 +208,7 @@ def _result(
     own: Mapping[str, Estimate],
     seconds: Mapping[str, float],
     memory: int,
+    waiting: measure.Waiting,
 ) -> Result:
     recipe, examples, splits = here.recipe, trainee.examples, here.facts()
     scores = {part: recipe.task.score(p.targets, recipe.task.predict(p.responses)) for part, p in predicted.items()}
@@ -236,5 +246,5 @@ def _result(
             "revision": here.weights.revision,
         },
         data={"sha256": here.fetched.sha256, **here.fetched.source},
-        environment=measure.environment(here.accelerator),
+        environment=measure.environment(here.accelerator, waiting),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from inspect import isabstract
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -17,11 +18,11 @@ from finetune.attention.swap import STOCK, MultiHead
 from finetune.blank import Blank
 from finetune.checkpoint import Checkpoint, Hub, Local, Packaged
 from finetune.data import Data
-from finetune.errors import InputError, NoFieldError
+from finetune.errors import InputError, NoFieldError, one_of
 from finetune.hashing import content_key
 from finetune.methods import Method
 from finetune.optim import Budget
-from finetune.parts import Part, hints, parse
+from finetune.parts import Part, hints, optional, parse
 from finetune.precision import Format
 from finetune.splits import Split
 from finetune.tasks import Task
@@ -107,6 +108,8 @@ class Recipe(Part):
     def override(self, settings: Iterable[str]) -> Recipe:
         """The recipe with `field.field=value` applied, each value read as its field's type.
 
+        A part that is one of several alternatives is chosen by the name of its class: `positions=LearnedPositions`.
+
         Raises:
             InputError: no such field (then it is a NoFieldError), or not such a value.
         """
@@ -151,4 +154,26 @@ def _replaced(value: Any, path: list[str], text: str, whole: str) -> Any:
             text = f"{whole}: {name} is a plain value and has no field {rest[0]!r}"
             raise NoFieldError(name, rest[0], (), len(rest) - 1, text)
         return replace(value, **{name: _replaced(inner, rest, text, whole)})
-    return replace(value, **{name: parse(text, hints(type(value))[name], whole)})
+    kind = hints(type(value))[name]
+    contract = optional(kind)
+    # a method is chosen by --method, which takes the recipe's own variant of it
+    if contract in AXES and contract is not Method and (contract is kind or text.lower() != "none"):
+        return replace(value, **{name: _chosen(contract, text, getattr(value, name), whole)})
+    return replace(value, **{name: parse(text, kind, whole)})
+
+
+def _chosen(contract: type, text: str, before: Any, whole: str) -> Any:
+    """The part of that class as it is by default; the one that is there, if it is of it.
+
+    Raises:
+        InputError: there is no such class, or it has something to be said that has no default.
+    """
+    kinds = {name: kind for name, kind in _known(contract).items() if not isabstract(kind)}
+    if text not in kinds:
+        raise one_of(f"kind of {whole}", text, kinds)
+    if type(before) is kinds[text]:
+        return before
+    for each in fields(kinds[text]):
+        if each.default is MISSING and each.default_factory is MISSING:
+            raise InputError(f"{whole}={text} leaves {each.name} open, which has no default; write it in a recipe file")
+    return kinds[text]()

@@ -30,7 +30,7 @@ class Result:
     fingerprint: str
     scores: Mapping[str, Estimate]
     validation: Mapping[str, Estimate]
-    items: Items | None  # of the test split; None: not scored, or the headline is no share of right examples
+    items: Items | None  # of the test split; None: not scored, or the headline is no mean over examples
     validation_loss: float | None  # mean −log probability of the right labels, in nats; None: not measured
     choice: Mapping[str, Any] | None  # what the method chose on the validation rows, and from what; None: nothing
     opened: Mapping[str, Any] | None  # when its test set was, for what was chosen by trials; None: there were none
@@ -96,7 +96,7 @@ def _fields(value: Mapping[str, Any]) -> dict[str, Any]:
     parts["labels"] = tuple(parts["labels"])
     for name in ("broken", "unseen"):
         parts[name] = None if parts[name] is None else tuple(parts[name])
-    kept = None if parts["items"] is None else {"lengths": None} | parts["items"]
+    kept = None if parts["items"] is None else {"right": None, "scores": None, "lengths": None} | parts["items"]
     if kept is not None and set(kept) != {each.name for each in fields(Items)}:
         raise InputError(f"items of a record are to have all fields of finetune.items.Items, got {str(kept)[:60]!r}")
     parts["items"] = None if kept is None else Items(**kept)

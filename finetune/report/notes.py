@@ -10,6 +10,8 @@ from finetune.result import Result
 from finetune.verdict import System, contents, judge, unfit
 
 FEW = 30  # updates of a backbone
+BUSY = 0.1  # of its time to run, that a run waited for a core
+BRIEF = 10  # seconds of a run, of which nobody takes the time for a measurement
 SHOWN = 5  # labels in a line
 FEW_ROWS = 4  # of a table, on the same test rows: six pairs
 
@@ -23,6 +25,7 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
     results = [result for group in groups for result in group.results]
     lines = [
         *_machines(results),
+        *_waited(groups),
         *_repeated(results),
         *_cut(results),
         *_unseen(results),
@@ -47,6 +50,21 @@ def _machines(results: Sequence[Result]) -> Iterator[str]:
     made = Counter(f"{run.environment['device']}, {run.environment['threads']} threads" for run in results)
     if len(made) > 1:
         yield "times do not compare: runs are of " + "; ".join(f"{where} ({runs})" for where, runs in made.items())
+
+
+def _waited(groups: Sequence[Group]) -> Iterator[str]:
+    """Rows whose times are of a machine that had other things to do."""
+    shares = {
+        group.label: [
+            run.environment.get("waited") or 0.0
+            for run in group.results
+            if run.seconds["train"] + run.seconds["features"] > BRIEF
+        ]
+        for group in groups
+    }
+    if busy := {label: max(each) for label, each in shares.items() if max(each, default=0.0) > BUSY}:
+        rows = ", ".join(f"{label} {100 * share:.0f} %" for label, share in busy.items())
+        yield f"times are too long, for others had the cores: of its time to run each of these waited up to: {rows}"
 
 
 def _repeated(results: Sequence[Result]) -> Iterator[str]:

@@ -84,7 +84,7 @@ class Task(Part, ABC):
 
     @abstractmethod
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray | None:
-        """Whether each example was right, where the headline score is the share of those; else None."""
+        """Whether each example was right, or its score from 0 to 1, where the headline is their mean; else None."""
 
 
 class Writing(Task):
