@@ -40,7 +40,7 @@ class Batch:
 class Examples(ABC):
     """Encoded rows of one split, in the order of the split."""
 
-    targets: np.ndarray  # classes, -1 where nobody knows; or texts
+    targets: np.ndarray  # classes, -1 where nobody knows; or values; or texts
     lengths: np.ndarray  # tokens of each example, as the model sees them: word pieces, or patches
     cut: Collection[int] = ()  # indices of the examples that were longer than what the model reads
     reached: np.ndarray | None = None  # the rows that they look up in a table of words; None: there is no such table

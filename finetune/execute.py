@@ -134,21 +134,21 @@ def _holds_ours(module: nn.Module) -> bool:
 
 def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:
     """Train by the loop, or by a shorter way where the method knows one."""
-    recipe = here.recipe
+    recipe, task = here.recipe, here.task
     if trainee.solve is not None:
         return solved(trainee.solve, trainee.examples["train"], here.progress)
 
     def validate() -> float:
         predictions = _predict(here, trainee, "validation")
-        scores = recipe.task.score(predictions.targets, recipe.task.predict(predictions.responses))
+        scores = task.score(predictions.targets, task.predict(predictions.responses))
         return next(iter(scores.values())).value
 
     with keeper.waiting():
         return fit(
             trainee.module,
             trainee.examples["train"],
-            loss=recipe.task.loss,
-            units=recipe.task.units(trainee.examples["train"]),
+            loss=task.loss,
+            units=task.units(trainee.examples["train"]),
             training=recipe.method.training(trainee.module),
             reached=trainee.reached,
             optim=recipe.method.optim,
@@ -173,14 +173,14 @@ def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any
     """What was predicted for every test example, so that any two runs can be paired later."""
     if predictions is None:
         return []
-    lines = here.recipe.task.lines(predictions.targets, predictions.responses, here.facts().labels)
+    lines = here.task.lines(predictions.targets, predictions.responses, here.facts().labels)
     return [{"id": id_, **line} for id_, line in zip(predictions.ids, lines, strict=True)]
 
 
 def _items(here: Session, predictions: Predictions | None, measured_N: np.ndarray | None) -> Items | None:
     if predictions is None:
         return None
-    task = here.recipe.task
+    task = here.task
     right_N = task.right(predictions.targets, task.predict(predictions.responses))
     return None if right_N is None else Items.of(predictions.ids, right_N, measured_N)
 
@@ -193,7 +193,7 @@ def _unseen(labels: Sequence[str], targets_N: np.ndarray) -> tuple[str, ...]:
 def _loss(here: Session, predictions: Predictions | None) -> float | None:
     if predictions is None:
         return None
-    shares_NC = here.recipe.task.probabilities(predictions.responses)
+    shares_NC = here.task.probabilities(predictions.responses)
     if shares_NC is None:
         return None
     right_N = shares_NC[np.arange(len(shares_NC)), predictions.targets]
@@ -210,8 +210,8 @@ def _result(
     memory: int,
     waiting: measure.Waiting,
 ) -> Result:
-    recipe, examples, splits = here.recipe, trainee.examples, here.facts()
-    scores = {part: recipe.task.score(p.targets, recipe.task.predict(p.responses)) for part, p in predicted.items()}
+    recipe, task, examples, splits = here.recipe, here.task, trainee.examples, here.facts()
+    scores = {part: task.score(p.targets, task.predict(p.responses)) for part, p in predicted.items()}
     return Result(
         status="diverged" if done.diverged else "done",
         recipe=recipe.to_json(),
@@ -225,6 +225,7 @@ def _result(
         opened=None,
         broken=None,
         labels=splits.labels,
+        values=splits.values,
         unseen=_unseen(splits.labels, examples["train"].targets),
         rows=dict.fromkeys(SPLITS, 0) | {part: len(examples[part]) for part in here.parts},
         truncated={part: examples[part].truncated for part in here.parts},

@@ -12,7 +12,8 @@ from finetune.errors import InputError
 from finetune.items import Items
 from finetune.stats import Estimate
 
-UNKNOWN = ("items", "broken", "validation_loss", "choice", "opened", "unseen")  # fields that older records do not have
+# fields that older records do not have
+UNKNOWN = ("items", "broken", "validation_loss", "choice", "opened", "unseen", "values")
 UNWRITTEN = {"folder", "before"}  # fields that say where a record was found, and are not in it
 MAPPINGS = {"recipe", "scores", "validation", "rows", "truncated", "parameters", "seconds", "weights", "data"}
 
@@ -36,6 +37,7 @@ class Result:
     opened: Mapping[str, Any] | None  # when its test set was, for what was chosen by trials; None: there were none
     broken: tuple[str, ...] | None  # what the run did not keep of `finetune.integrity`; None: not checked
     labels: tuple[str, ...]
+    values: tuple[float, float] | None  # mean and deviation of the training rows'; None: they have none
     unseen: tuple[str, ...] | None  # labels that no training row has; None: not looked
     rows: Mapping[str, int]  # used, by split
     truncated: Mapping[str, int]  # texts cut to the length the model reads, by split
@@ -94,7 +96,7 @@ def _fields(value: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("scores", "validation"):
         parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
     parts["labels"] = tuple(parts["labels"])
-    for name in ("broken", "unseen"):
+    for name in ("broken", "unseen", "values"):
         parts[name] = None if parts[name] is None else tuple(parts[name])
     kept = None if parts["items"] is None else {"right": None, "scores": None, "lengths": None} | parts["items"]
     if kept is not None and set(kept) != {each.name for each in fields(Items)}:

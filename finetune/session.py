@@ -65,9 +65,14 @@ class Setup:
     dtype: torch.dtype
     kernel: str  # transformers' name of the code of a stock attention
 
+    @property
+    def task(self) -> Task:
+        """The recipe's, with all settled that it leaves to its rows."""
+        return self.recipe.task
+
     def model(self, labels: tuple[str, ...], weights: Weights) -> tuple[PreTrainedModel, tuple[str, ...]]:
         """The recipe's model for these labels with these weights, and the names of the modules that are its head."""
-        model, head = self.recipe.task.model(labels, weights, self.kernel)
+        model, head = self.task.model(labels, weights, self.kernel)
         if self.recipe.attention is not None:
             swap(model, self.recipe.attention)
             load_learned(model, weights.folder)
@@ -78,7 +83,7 @@ class Setup:
     @property
     def respond(self) -> Responder:
         """What is kept of the model's answers."""
-        return self.recipe.task.responder(self.weights)
+        return self.task.responder(self.weights)
 
     @property
     def extraction(self) -> Extraction:
@@ -95,6 +100,7 @@ class Setup:
         return Pretrained(
             weights=self.weights,
             labels=labels,
+            objective=self.task.objective(labels),
             build=partial(self.model, labels),
             device=self.accelerator.device,
             dtype=self.dtype,
@@ -122,6 +128,11 @@ class Session(Setup):
         """The splits that the recipe looks at."""
         return CHOOSING if self.recipe.split.closed else SPLITS
 
+    @property
+    def task(self) -> Task:
+        facts = self.facts()
+        return self.recipe.task.settled(facts.labels, facts.values)
+
     def splits(self) -> Splits:
         key = (self.recipe.data, self.recipe.split)
         if key not in self.shelf.splits:
@@ -138,7 +149,12 @@ class Session(Setup):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(path, json.dumps(asdict(facts)))
             return facts
-        return SplitFacts(labels=tuple(stored["labels"]), test_rows_in_train=stored["test_rows_in_train"])
+        values = stored.get("values")  # those that were stored before there were any do not say it
+        return SplitFacts(
+            labels=tuple(stored["labels"]),
+            test_rows_in_train=stored["test_rows_in_train"],
+            values=None if values is None else tuple(values),
+        )
 
     def examples(self) -> dict[str, Examples]:
         recipe = self.recipe

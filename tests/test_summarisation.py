@@ -115,9 +115,7 @@ def test_long_texts_leave_room_for_the_rest(toy_pairs: Callable[[str], Recipe], 
 
 
 def test_a_frozen_backbone_has_no_head_that_writes(toy_pairs: Callable[[str], Recipe], tmp_path: Path) -> None:
-    words = (
-        r"method frozen puts a head for labels on the checkpoint, and the task has none: .* last_layers .* as_is noth"
-    )
+    words = r"method frozen puts a head for labels or values .*, and the task has neither: .* last_layers .* as_is noth"
     with pytest.raises(InputError, match=words):
         run(replace(toy_pairs("gpt2"), method=Frozen()), out=tmp_path)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from finetune.report.groups import AGAIN, Group, comparable, systems
 from finetune.result import Result
+from finetune.stats import Estimate, averaged
 from finetune.verdict import System, contents, judge, unfit
 
 FEW = 30  # updates of a backbone
@@ -30,6 +31,7 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
         *_cut(results),
         *_unseen(results),
         *short(groups),
+        *_errors(groups),
         *lost(groups),
         *single(groups),
         *changed(results),
@@ -106,6 +108,22 @@ def short(groups: Sequence[Group]) -> Iterator[str]:
             f"few updates, which is no verdict on a method: {rows}; a smaller budget.batch_size or more budget.epochs "
             "makes more of the same rows"
         )
+
+
+def _errors(groups: Sequence[Group]) -> Iterator[str]:
+    """How far off values are: no share, so that it stands in no cell."""
+    found = []
+    for group in groups:
+        off = [run.scores["mae"] for run in group.results if "mae" in run.scores]
+        if off:
+            found.append(f"{group.label} {_off(averaged(off))}")
+    if found:
+        yield f"mean absolute error, in the unit of the values: {', '.join(found)}"
+
+
+def _off(found: Estimate) -> str:
+    over = "" if found.low is None or found.high is None else f" ({found.low:.3g} to {found.high:.3g})"
+    return f"{found.value:.3g}{over}"
 
 
 def lost(groups: Sequence[Group]) -> Iterator[str]:
