@@ -194,7 +194,7 @@ class Augmented(Examples):
         values = batch.inputs[name].clone()
         for row, index in enumerate(indices.tolist()):
             own = values[row] if self.vocabulary is None else values[row, : int(self.lengths[index])]
-            own.copy_(self.augmentation.drawn(own, generator(*self.moment, self.names[index]), self.vocabulary))
+            own.copy_(self.augmentation.drawn(own, generator(*self.moment, self.names[int(index)]), self.vocabulary))
         return Batch(inputs={**batch.inputs, name: values}, targets=batch.targets)
 
 

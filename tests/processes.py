@@ -22,6 +22,7 @@ from finetune.session import session
 
 COUNTS = (0, 1, 2, 3, 7, 9, 10, 11)  # rows to predict
 MICRO = (None, 3, 1)  # examples in a forward pass
+DRAWN = (None, 1)  # likewise, where examples are drawn anew in each epoch
 
 
 def recipe(checkpoint: str, micro: int | None) -> Recipe:
@@ -42,6 +43,7 @@ def main(out: Path, checkpoint: str) -> None:
     for micro in MICRO:
         result = run(recipe(checkpoint, micro), out=out / f"micro-{micro}")
         seen[f"scores {micro}"] = {name: score.value for name, score in result.scores.items()}
+    for micro in DRAWN:
         drawn = replace(recipe(checkpoint, micro), augmentation=DropTokens(probability=0.3))
         run(drawn, out=out / f"drawn-{micro}")
     here = session(recipe(checkpoint, None))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from finetune.augmentations import Augmentation, Tokens
@@ -32,6 +32,5 @@ class Shift(Augmentation):
     def drawn(self, example: Tensor, random: np.random.Generator, tokens: Tokens | None) -> Tensor:
         _, height, width = example.shape
         down, right = random.integers(-self.pixels, self.pixels, size=2, endpoint=True).tolist()
-        rows_H = (torch.arange(height) - down).clamp(0, height - 1)
-        columns_W = (torch.arange(width) - right).clamp(0, width - 1)
-        return example[:, rows_H][:, :, columns_W]
+        padded = F.pad(example, (self.pixels,) * 4, mode="replicate")
+        return padded.narrow(1, self.pixels - down, height).narrow(2, self.pixels - right, width)
