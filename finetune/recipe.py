@@ -10,11 +10,12 @@ from inspect import isabstract
 from types import ModuleType
 from typing import Any, ClassVar
 
-from finetune import data, methods, tasks
+from finetune import augmentations, data, methods, tasks
 from finetune.attention import cores, positions
 from finetune.attention.cores import Core
 from finetune.attention.positions import Position
 from finetune.attention.swap import STOCK, MultiHead
+from finetune.augmentations import Augmentation
 from finetune.blank import Blank
 from finetune.checkpoint import Checkpoint, Hub, Local, Packaged
 from finetune.data import Data
@@ -35,6 +36,7 @@ from finetune.untrained import Untrained
 from finetune.written import alternatives, from_json, telling, to_json
 
 AXES: Mapping[type, ModuleType] = {
+    Augmentation: augmentations,
     Core: cores,
     Data: data,
     Method: methods,
@@ -60,10 +62,11 @@ class Recipe(Part):
     task: Task
     method: Method
     attention: MultiHead | None = None  # ours in place of the checkpoint's; None: the checkpoint's own
+    augmentation: Augmentation | None = None  # draws training examples anew in each epoch; None: they stay as they are
     split: Split = Split()
     budget: Budget = Budget()
     precision: Format = "auto"
-    seed: int = 0  # of the head's first weights, of batches and dropout; the rows are `split.seed`'s
+    seed: int = 0  # of the head's first weights, of batches, augmentation and dropout; the rows are `split.seed`'s
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -151,7 +154,8 @@ def _replaced(value: Any, path: list[str], text: str, whole: str) -> Any:
     if rest:
         inner = getattr(value, name)
         if not is_dataclass(inner):
-            text = f"{whole}: {name} is a plain value and has no field {rest[0]!r}"
+            kind = "none" if inner is None else "a plain value"
+            text = f"{whole}: {name} is {kind} and has no field {rest[0]!r}"
             raise NoFieldError(name, rest[0], (), len(rest) - 1, text)
         return replace(value, **{name: _replaced(inner, rest, text, whole)})
     kind = hints(type(value))[name]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ import torch
 from accelerate import PartialState
 
 from finetune import AdamW, Budget, Classification, Local, LoRA, Recipe, evaluate, run
+from finetune.augmentations.drop_tokens import DropTokens
 from finetune.data.toy import ToyText
 from finetune.encode import Subset
 from finetune.session import session
 
 COUNTS = (0, 1, 2, 3, 7, 9, 10, 11)  # rows to predict
 MICRO = (None, 3, 1)  # examples in a forward pass
+DRAWN = (None, 1)  # likewise, where examples are drawn anew in each epoch
 
 
 def recipe(checkpoint: str, micro: int | None) -> Recipe:
@@ -40,6 +43,9 @@ def main(out: Path, checkpoint: str) -> None:
     for micro in MICRO:
         result = run(recipe(checkpoint, micro), out=out / f"micro-{micro}")
         seen[f"scores {micro}"] = {name: score.value for name, score in result.scores.items()}
+    for micro in DRAWN:
+        drawn = replace(recipe(checkpoint, micro), augmentation=DropTokens(probability=0.3))
+        run(drawn, out=out / f"drawn-{micro}")
     here = session(recipe(checkpoint, None))
     torch.manual_seed(0)
     trainee = here.recipe.method.trainee(here.material())

@@ -30,6 +30,7 @@ LAYERS = [
     {
         "axes",
         "anatomy",
+        "augmentations",
         "benchmark",
         "cache",
         "convert",
@@ -96,7 +97,7 @@ def test_imports_point_down_the_house(path: Path) -> None:
         assert (own, other) not in FORBIDDEN
 
 
-AXES = ["commands", "data", "methods", "studies", "tasks"]
+AXES = ["augmentations", "commands", "data", "methods", "studies", "tasks"]
 AXES += [f"transformer/{each}" for each in ("norms", "scores", "systems")]
 
 

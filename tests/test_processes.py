@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from processes import COUNTS, MICRO
+from processes import COUNTS, DRAWN, MICRO
 from safetensors.torch import load_file
 
 from finetune import InputError, cli
@@ -46,8 +46,8 @@ def worlds(checkpoint: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     return {world: root / str(world) for world in WORLDS}
 
 
-def weights(folder: Path, micro: int | None) -> dict[str, torch.Tensor]:
-    (path,) = (folder / f"micro-{micro}").rglob("adapter_model.safetensors")
+def weights(folder: Path, micro: int | None, runs: str = "micro") -> dict[str, torch.Tensor]:
+    (path,) = (folder / f"{runs}-{micro}").rglob("adapter_model.safetensors")
     return load_file(path)
 
 
@@ -55,12 +55,15 @@ def seen(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("rank-*.json"))]
 
 
-def test_any_number_of_processes_and_any_split_of_a_batch_learn_the_same(worlds: dict[int, Path]) -> None:
-    alone = weights(worlds[1], None)
+@pytest.mark.parametrize(("runs", "pieces"), [("micro", MICRO), ("drawn", DRAWN)])
+def test_any_number_of_processes_and_any_split_of_a_batch_learn_the_same(
+    worlds: dict[int, Path], runs: str, pieces: tuple[int | None, ...]
+) -> None:
+    alone = weights(worlds[1], None, runs)
     assert max(float(tensor.abs().max()) for tensor in alone.values()) > 1e-3
     for world in WORLDS:
-        for micro in MICRO:
-            other = weights(worlds[world], micro)
+        for micro in pieces:
+            other = weights(worlds[world], micro, runs)
             apart = max(float((alone[name] - other[name]).abs().max()) for name in alone)
             assert apart <= 1e-6, f"{world} processes, pieces of {micro}: {apart}"
 

@@ -22,7 +22,7 @@ EXPECTED = {
     *("bert_r8", "bert_r52", "bert_20ng", "bert_reviews", "gpt_r8", "gpt_reviews", "vit_mnist"),
     *("bert_sst2", "bert_mrpc", "gpt2_sst2", "vit_cifar10", "vit_beans", "distilbert_emotion"),
     *("numbers_es", "numbers_ko", "dates", "gpt_headlines", "t5_opus_books", "gpt2_cnn_dailymail"),
-    *("numbers_rnn", "numbers_rnn_attention", "numbers_lstm", "numbers_lstm_attention"),
+    *("numbers_rnn", "numbers_rnn_attention", "numbers_lstm", "numbers_lstm_attention", "vit_scratch"),
     *("roberta_sst2", "roberta_mrpc", "roberta_qnli", "roberta_qqp", "roberta_rte", "roberta_mnli"),
     *("bert_magnitudes", "magnitudes_scratch", "roberta_stsb"),
 }

@@ -83,6 +83,7 @@ class Method(Part, ABC):
     """The contract. A subclass is a frozen dataclass with an `optim` field, in a file of its own in this folder."""
 
     where: ClassVar[str] = "method"
+    reads_once: ClassVar[bool] = False  # each training example, and not again in each epoch
 
     optim: AdamW  # of the loop: a method whose trainees are solved has none
 
@@ -161,6 +162,8 @@ class Method(Part, ABC):
 
 class Solved(Method):
     """A method that trains no weight of the model: beside it stands a head that is solved for, and saved alone."""
+
+    reads_once: ClassVar[bool] = True
 
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
         return model.requires_grad_(False).eval()

@@ -30,6 +30,7 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
         *_repeated(results),
         *_cut(results),
         *_unseen(results),
+        *_augmented(groups),
         *short(groups),
         *_errors(groups),
         *lost(groups),
@@ -92,6 +93,16 @@ def _unseen(results: Sequence[Result]) -> Iterator[str]:
             labels = f"{len(result.unseen)} of {len(result.labels)} labels"
             rows = f"none of the {result.rows['train']} training rows"
             yield f"{result.recipe['name']}: {labels} have {rows}, so nothing learns them: {shown}"
+
+
+def _augmented(groups: Sequence[Group]) -> Iterator[str]:
+    """Recipes of which some methods had their training rows drawn anew in each epoch, and others not."""
+    rows = [group for group in groups if not group.control]
+    drawn = {group.label for group in rows if group.settings.get("augmentation") is not None}
+    for name in dict.fromkeys(group.name for group in rows if group.label in drawn):
+        others = dict.fromkeys(group.label for group in rows if group.name == name and group.label not in drawn)
+        if others:
+            yield f"trained without the augmentation that others of {name} have: {', '.join(others)}"
 
 
 def short(groups: Sequence[Group]) -> Iterator[str]:
