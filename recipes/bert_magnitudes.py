@@ -2,6 +2,9 @@
 
 Run     finetune run bert_magnitudes --method lora
         accelerate launch recipes/bert_magnitudes.py --method full
+Expect  of 320 rows in batches of 8 Pearson frozen 97.8 % [97.3, 98.2], 2 seconds; LoRA 97.7 % [97.2, 98.3], 16 seconds;
+        full 80.0 % [72.1, 88.3], 23 seconds, which says of the few numbers of three digits that they have six (n = 400,
+        one seed, 120 updates, one thread of an Intel Xeon with AMX that had other work)
 
 Any language of num2words does: `--set data.language=de`.
 """

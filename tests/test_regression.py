@@ -196,12 +196,19 @@ def test_a_magnitude_is_the_logarithm_of_a_number_in_words() -> None:
         assert 10**value == pytest.approx(int(name))
     assert {len(name) for name in found.train["id"]} == {3, 4, 5, 6}
     assert len({*found.train["id"], *found.test["id"]}) == 250
-    more = replace(data, train=210).load(data.fetch(Silent()))
-    assert more.train["id"][:200] == found.train["id"][:]
-    assert more.test is not None
-    assert more.test.to_dict() == found.test.to_dict()
+    again = data.load(data.fetch(Silent()))
+    assert again.train.to_dict() == found.train.to_dict()
     sums = {each.fetch(Silent()).sha256 for each in (data, replace(data, seed=1), replace(data, language="en"))}
     assert len(sums) == 3
+
+
+def test_small_numbers_are_as_frequent_in_test_rows_as_in_those_that_are_trained_on() -> None:
+    data = Magnitudes(below=10_000, train=3000, test=1000)
+    found = data.load(data.fetch(Silent()))
+    assert found.test is not None
+    train, test = (np.mean([value < 3 for value in part["value"]]) for part in (found.train, found.test))
+    assert 0.2 < train < 0.25  # all 900 of them
+    assert abs(train - test) < 0.04
 
 
 @pytest.mark.parametrize(

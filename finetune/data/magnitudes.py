@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from finetune.data import Data, Fetched, Rows, to_pairs
 from finetune.data.numbers import LEAST, drawn, spelling
 from finetune.errors import InputError
@@ -22,13 +24,16 @@ from finetune.progress import Silent
 if TYPE_CHECKING:
     import datasets
 
+RULES = 1  # counts up when other rows come of the same fields
+
 
 @dataclass(frozen=True, kw_only=True)
 class Magnitudes(Data):
     """Whole numbers spelled in a language, each with its logarithm to base ten as `value`, and none of them twice.
 
-    Each number of digits from three on is as frequent as any other, as far as there are so many: drawn evenly, nine in
-    ten would have as many as there are at most. A larger `train` adds rows to those of a smaller one.
+    Each number of digits from three on is drawn as often as any other, until there are no more of it: drawn evenly,
+    nine in ten would have as many as there are at most. Test rows are some of all that were drawn, not the first: small
+    numbers are few, and would be found there alone. So another `train` makes other test rows.
     """
 
     language: str = "en"  # by its code
@@ -55,12 +60,12 @@ class Magnitudes(Data):
     def fetch(self, progress: Silent) -> Fetched:
         spelling(self.language, "data.language")
         package = f"num2words=={version('num2words')}"
-        return Fetched(path=Path(), sha256=content_key(self, package), source={"package": package})
+        return Fetched(path=Path(), sha256=content_key(self, package, RULES), source={"package": package})
 
     def load(self, fetched: Fetched) -> Rows:
-        numbers = drawn(self.below, self.seed, even=True)
-        test = self._rows(list(islice(numbers, self.test)))
-        return Rows(train=self._rows(list(islice(numbers, self.train))), test=test, labels=())
+        numbers = list(islice(drawn(self.below, self.seed, even=True), self.train + self.test))
+        dealt = [numbers[each] for each in np.random.default_rng((self.seed, 1)).permutation(len(numbers))]
+        return Rows(train=self._rows(dealt[self.test :]), test=self._rows(dealt[: self.test]), labels=())
 
     def _rows(self, numbers: Sequence[int]) -> datasets.Dataset:
         spell = spelling(self.language, "data.language")
