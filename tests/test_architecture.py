@@ -26,7 +26,7 @@ LAYERS = [
         "crossover",
         "variance",
     },
-    {"extras", "items", "neighbours", "paired", "parts", "points", "snapshots", "solve"},
+    {"extras", "items", "neighbours", "paired", "parts", "peers", "points", "snapshots", "solve"},
     {
         "axes",
         "anatomy",
@@ -44,7 +44,7 @@ LAYERS = [
         "result",
         "wheel",
     },
-    {"assets", "shift", "state", "verdict", "written"},
+    {"assets", "exchange", "shift", "state", "verdict", "written"},
     {"choice", "keeper", "packaged"},
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},
