@@ -19,7 +19,7 @@ from ledger import ROOT
 
 EVERY = 20  # updates between snapshots
 VOLATILE = {"seconds", "examples_per_second", "tokens_per_second", "peak_memory_bytes", "environment"}
-LONGEST = 120  # seconds that any of it may take
+LONGEST = 300  # seconds that any of it may take
 
 SCRIPT = f'''"""A small Transformer on made-up texts, with dropout."""
 import os

@@ -48,6 +48,7 @@ class Fault:
     processes: int = 1
     more: tuple[str, ...] = ()  # settings of all its runs
     near: float | None = None  # weights may differ by so much; None: every byte is to be the same
+    word: str = "finetune: "  # in the line that tells of it
 
 
 def signalled(number: int, own: Desk, out: Path, attempt: int) -> Ended:
@@ -105,10 +106,9 @@ def full(own: Desk, out: Path, _: int) -> Ended:
     program = own.start(out)
     come(program, out, HALF)
     fill = out / "fill"
-    with fill.open("wb") as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-            file.flush()
+    with fill.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
     ended = own.end(program, out.name, time.monotonic())
     fill.unlink()
     return ended
@@ -162,7 +162,7 @@ def other_format(own: Desk, out: Path, _: int) -> Ended:
 def found(own: Desk, out: Path) -> Ended:
     """What the run that finds it says."""
     ended = own.run(out)
-    return Ended(code=ended.code, said=ended.line("not taken"), seconds=None)
+    return Ended(code=ended.code, said=ended.line(DAMAGED), seconds=None)
 
 
 def diverges(own: Desk, out: Path, _: int) -> Ended:
@@ -190,6 +190,7 @@ def second(own: Desk, out: Path, _: int) -> Ended:
 
 DIVERGING = ("--set", "method.optim.learning_rate=1e30")
 STEADY = ("--set", "checkpoint.system.dropout=0")
+DAMAGED = "not taken"
 LONG = ("--set", "budget.epochs=150")
 
 FAULTS = (
@@ -200,13 +201,15 @@ FAULTS = (
     Fault("a process stopped", rank_stopped, tries=2, processes=2),
     Fault("disk full", full),
     Fault("folder read-only", read_only),
-    Fault("a bit of a snapshot flipped", partial(damaged, flipped), tries=4),
-    Fault("a file of a snapshot cut short", partial(damaged, cut), tries=2),
-    Fault("snapshots of another format", other_format),
+    Fault("a bit of a snapshot flipped", partial(damaged, flipped), tries=4, word=DAMAGED),
+    Fault("a file of a snapshot cut short", partial(damaged, cut), tries=2, word=DAMAGED),
+    Fault("snapshots of another format", other_format, word=DAMAGED),
     Fault("a second run on the folder", second, more=LONG),
-    Fault("loss without a number", diverges, more=DIVERGING),
-    Fault("out of memory", partial(out_of_memory, 1), more=STEADY, near=1e-6),
-    Fault("out of memory in one process", partial(out_of_memory, 2), processes=2, more=STEADY, near=1e-6),
+    Fault("loss without a number", diverges, more=DIVERGING, word="status"),
+    Fault("out of memory", partial(out_of_memory, 1), more=STEADY, near=1e-6, word="pieces"),
+    Fault(
+        "out of memory in one process", partial(out_of_memory, 2), processes=2, more=STEADY, near=1e-6, word="pieces"
+    ),
 )
 ON_DISK = {full, read_only}
 
@@ -244,7 +247,7 @@ def tried(fault: Fault, own: Desk, whole: Whole) -> list[Record]:
             {
                 "fault": fault.name,
                 "processes": fault.processes,
-                "said": ended.line("finetune: ") or ended.line(),
+                "said": ended.line(fault.word).removeprefix("finetune: "),
                 "code": ended.code if ended.code >= 0 else 128 - ended.code,
                 "seconds": None if ended.seconds is None else round(ended.seconds, 2),
                 "after": after.code,
@@ -266,7 +269,7 @@ def row(records: list[Record]) -> tuple[str, ...]:
         first["fault"],
         str(first["processes"]),
         str(len(records)),
-        first["said"].removeprefix("finetune: ") or MISSING,
+        first["said"] or MISSING,
         ", ".join(map(str, dict.fromkeys(each["code"] for each in records))),
         f"{max(seconds):.1f}" if seconds else MISSING,
         f"{same}, within {max(far):.0e}" if far else same,
