@@ -17,8 +17,10 @@ from accelerate.utils import InitProcessGroupKwargs
 from transformers import PreTrainedModel
 
 from finetune import allocator, dropout, precision
+from finetune.anatomy import of_architecture
 from finetune.attention import interface
 from finetune.attention.swap import load_learned, swap
+from finetune.augmentations import Tokens
 from finetune.cache import ENCODED, FEATURES, kept_dir, writing_cache
 from finetune.checkpoint import Checkpoint, Weights
 from finetune.data import Data, Fetched
@@ -27,6 +29,7 @@ from finetune.errors import InputError
 from finetune.evaluate import Responder
 from finetune.features import Extraction
 from finetune.hashing import content_key
+from finetune.loading import load_config, load_tokenizer
 from finetune.methods import Material, Pretrained
 from finetune.outputs import RunFolder, read_json, write_text
 from finetune.peers import TIMEOUT, others
@@ -70,9 +73,14 @@ class Setup:
     dtype: torch.dtype
     kernel: str  # transformers' name of the code of a stock attention
 
+    @property
+    def task(self) -> Task:
+        """The recipe's, with all settled that it leaves to its rows."""
+        return self.recipe.task
+
     def model(self, labels: tuple[str, ...], weights: Weights) -> tuple[PreTrainedModel, tuple[str, ...]]:
         """The recipe's model for these labels with these weights, and the names of the modules that are its head."""
-        model, head = self.recipe.task.model(labels, weights, self.kernel)
+        model, head = self.task.model(labels, weights, self.kernel)
         if self.recipe.attention is not None:
             swap(model, self.recipe.attention)
             load_learned(model, weights.folder)
@@ -83,7 +91,7 @@ class Setup:
     @property
     def respond(self) -> Responder:
         """What is kept of the model's answers."""
-        return self.recipe.task.responder(self.weights)
+        return self.task.responder(self.weights)
 
     @property
     def extraction(self) -> Extraction:
@@ -100,6 +108,7 @@ class Setup:
         return Pretrained(
             weights=self.weights,
             labels=labels,
+            objective=self.task.objective(labels),
             build=partial(self.model, labels),
             device=self.accelerator.device,
             dtype=self.dtype,
@@ -127,6 +136,11 @@ class Session(Setup):
         """The splits that the recipe looks at."""
         return CHOOSING if self.recipe.split.closed else SPLITS
 
+    @property
+    def task(self) -> Task:
+        facts = self.facts()
+        return self.recipe.task.settled(facts.labels, facts.values)
+
     def splits(self) -> Splits:
         key = (self.recipe.data, self.recipe.split)
         if key not in self.shelf.splits:
@@ -143,7 +157,12 @@ class Session(Setup):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(path, json.dumps(asdict(facts)))
             return facts
-        return SplitFacts(labels=tuple(stored["labels"]), test_rows_in_train=stored["test_rows_in_train"])
+        values = stored.get("values")  # those that were stored before there were any do not say it
+        return SplitFacts(
+            labels=tuple(stored["labels"]),
+            test_rows_in_train=stored["test_rows_in_train"],
+            values=None if values is None else tuple(values),
+        )
 
     def examples(self) -> dict[str, Examples]:
         recipe = self.recipe
@@ -180,20 +199,50 @@ class Session(Setup):
     def material(self) -> Material:
         return Material(
             **vars(self.pretrained(self.facts().labels)),
-            examples=self.examples(),
+            examples=self._augmented(self.examples()),
             stock=lambda: replace(self, recipe=replace(self.recipe, attention=None)).material(),
             extraction=self.extraction,
         )
 
+    def _augmented(self, examples: dict[str, Examples]) -> dict[str, Examples]:
+        """The same, where the recipe draws training examples anew with those to be drawn."""
+        augmentation = self.recipe.augmentation
+        if augmentation is None:
+            return examples
+        tokens = Tokens.of(load_tokenizer(self.weights)) if augmentation.reads == "text" else None
+        return {**examples, "train": examples["train"].augmented(augmentation, tokens)}
+
 
 def session(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None = None) -> Session:
-    """Fetch what a recipe names and settle what it leaves to the machine."""
+    """Fetch what a recipe names and settle what it leaves to the machine.
+
+    Raises:
+        InputError: its parts do not fit one another.
+    """
     shelf = shelf or Shelf()
     here = setup(recipe, progress=progress, shelf=shelf)
+    _check_augmentation(recipe, here.weights)
     with here.accelerator.main_process_first():
         if recipe.data not in shelf.fetched:
             shelf.fetched[recipe.data] = recipe.data.fetch(here.progress)
     return Session(**vars(here), shelf=shelf, fetched=shelf.fetched[recipe.data])
+
+
+def _check_augmentation(recipe: Recipe, weights: Weights) -> None:
+    """
+    Raises:
+        InputError: it would change nothing that is read, or be drawn but once.
+    """
+    if recipe.augmentation is None:
+        return
+    named, wanted = f"augmentation {type(recipe.augmentation).__name__}", recipe.augmentation.reads
+    if recipe.method.reads_once:
+        raise InputError(
+            f"{named} draws every example anew in each epoch, and {recipe.method_name} reads each once; leave it none"
+        )
+    reads = of_architecture(load_config(weights).model_type).reads
+    if reads != wanted:
+        raise InputError(f"{named} changes {wanted}s, and checkpoint {weights.name} reads {reads}s; leave it none")
 
 
 def setup(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None = None) -> Setup:

@@ -94,7 +94,7 @@ def fit(
     per_epoch = math.ceil(len(train) / budget.batch_size)
     epochs = budget.passes(len(train))
     steps = epochs * per_epoch
-    epoch, diverged = 0, False
+    epoch, diverged, drawn = 0, False, train
 
     def cut(whole: np.ndarray, rank: int = rank) -> list[np.ndarray]:
         return batches.micro(whole, rank, world, train.positions, together, state.count.micro_batch)
@@ -107,7 +107,7 @@ def fit(
             # a process left without examples still takes part in the sum of gradients: one example, weight zero
             weight = world / terms if len(indices) else 0.0
             indices = indices if len(indices) else whole[:1]
-            batch = train.batch(indices, batches.multiple(len(indices))).to(accelerator.device, dtype)
+            batch = drawn.batch(indices, batches.multiple(len(indices))).to(accelerator.device, dtype)
             if number == len(pieces):
                 exchange.last()  # processes add up their gradients once an update
             part_loss = loss(module(**batch.inputs).logits, batch) * weight
@@ -123,6 +123,7 @@ def fit(
     progress.start("train", int(train.lengths.sum()) * epochs, "tok")
     progress.advance(count.tokens)
     for epoch in range(max(1, math.ceil(count.step / per_epoch)), epochs + 1):
+        drawn = train.drawn(seed, epoch)
         clock = time.perf_counter()
         done = count.step - (epoch - 1) * per_epoch
         for whole in batches.epoch(train.lengths, budget.batch_size, seed, epoch)[done:]:

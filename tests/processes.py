@@ -20,12 +20,14 @@ from transformers import BertForSequenceClassification
 
 from finetune import AdamW, Budget, Classification, Full, Local, LoRA, MultiHead, Recipe, evaluate, exchange, run
 from finetune.attention.cores.uniform import Uniform
+from finetune.augmentations.drop_tokens import DropTokens
 from finetune.data.toy import ToyText
 from finetune.encode import Subset
 from finetune.session import session
 
 COUNTS = (0, 1, 2, 3, 7, 9, 10, 11)  # rows to predict
 MICRO = (None, 3, 1)  # examples in a forward pass
+DRAWN = (None, 1)  # likewise, where examples are drawn anew in each epoch
 FITS = 3  # examples that the last process has memory for, where it runs short
 WAYS = ("forward", "backward")  # in which it does
 
@@ -83,6 +85,8 @@ def main(out: Path, checkpoint: str) -> None:
         result = run(recipe(checkpoint, micro), out=out / f"micro-{micro}")
         seen[f"scores {micro}"] = {name: score.value for name, score in result.scores.items()}
     small = recipe(checkpoint, None)
+    for micro in DRAWN:
+        run(replace(recipe(checkpoint, micro), augmentation=DropTokens(probability=0.3)), out=out / f"drawn-{micro}")
     for way in WAYS:
         with short_of_memory(way):
             own[way] = run(small, out=out / way).environment["micro_batch"]

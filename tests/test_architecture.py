@@ -30,9 +30,11 @@ LAYERS = [
     {
         "axes",
         "anatomy",
+        "augmentations",
         "benchmark",
         "cache",
         "convert",
+        "correlation",
         "forecast",
         "hub",
         "masters",
@@ -44,14 +46,14 @@ LAYERS = [
         "result",
         "wheel",
     },
-    {"assets", "exchange", "shift", "state", "verdict", "written"},
+    {"assets", "exchange", "objective", "shift", "state", "verdict", "written"},
     {"choice", "keeper", "packaged"},
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},
     {"transformer"},
     {"loading", "studies"},
     {"blank", "features", "evaluate", "language", "texts", "untrained"},
-    {"head", "pairs"},
+    {"head", "inputs", "pairs"},
     {"sweep"},
     {"integrity", "methods", "tasks", "train"},
     {"recipe"},
@@ -95,7 +97,7 @@ def test_imports_point_down_the_house(path: Path) -> None:
         assert (own, other) not in FORBIDDEN
 
 
-AXES = ["commands", "data", "methods", "studies", "tasks"]
+AXES = ["augmentations", "commands", "data", "methods", "studies", "tasks"]
 AXES += [f"transformer/{each}" for each in ("norms", "scores", "systems")]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import recipes.tables
-from finetune import Recipe, axes, cli, commands, data, methods, studies, tasks
+from finetune import Recipe, augmentations, axes, cli, commands, data, methods, studies, tasks
 from finetune.attention import swap
 from finetune.cache import cache_dir
 from finetune.grid import Comparison
@@ -186,14 +186,14 @@ def test_list_shows_what_there_is_to_choose_from_by_section(capsys: pytest.Captu
     assert code == 0
     sections = out.split("\n\n")
     assert [section.partition(" (")[0] for section in sections] == [
-        *("recipes", "methods", "attentions", "data", "tasks", "tables", "studies")
+        *("recipes", "methods", "attentions", "augmentations", "data", "tasks", "tables", "studies")
     ]
     assert "  lora         LoRA: low-rank updates beside frozen weights (" in sections[1]
-    assert "  classification  Which of k classes a text, a pair of texts or an image belongs to." in sections[4]
+    assert "  classification  Which of k classes a text, a pair of texts or an image belongs to." in sections[5]
 
 
 def test_list_of_a_section_is_its_lines_alone_and_every_one_says_something(capsys: pytest.CaptureFixture[str]) -> None:
-    folders = {"methods": methods, "data": data, "tasks": tasks, "studies": studies}
+    folders = {"methods": methods, "augmentations": augmentations, "data": data, "tasks": tasks, "studies": studies}
     known = {name: axes.names(axis) for name, axis in folders.items()} | {"attentions": swap.names()}
     known["tables"] = axes.names(recipes.tables)
     for section, names in known.items():

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from processes import COUNTS, FITS, MICRO, WAYS
+from processes import COUNTS, DRAWN, FITS, MICRO, WAYS
 from safetensors.torch import load_file
 
 from finetune import InputError, cli, outputs
@@ -67,12 +67,15 @@ def seen(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("rank-*.json"))]
 
 
-def test_any_number_of_processes_and_any_split_of_a_batch_learn_the_same(worlds: dict[int, Path]) -> None:
-    alone = weights(worlds[1])
+@pytest.mark.parametrize(("runs", "pieces"), [("micro", MICRO), ("drawn", DRAWN)])
+def test_any_number_of_processes_and_any_split_of_a_batch_learn_the_same(
+    worlds: dict[int, Path], runs: str, pieces: tuple[int | None, ...]
+) -> None:
+    alone = weights(worlds[1], f"{runs}-None")
     assert max(float(tensor.abs().max()) for tensor in alone.values()) > 1e-3
     for world in WORLDS:
-        for micro in MICRO:
-            apart = difference(alone, weights(worlds[world], f"micro-{micro}"))
+        for micro in pieces:
+            apart = difference(alone, weights(worlds[world], f"{runs}-{micro}"))
             assert apart <= 1e-6, f"{world} processes, pieces of {micro}: {apart}"
 
 
