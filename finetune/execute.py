@@ -21,6 +21,7 @@ from finetune.items import Items
 from finetune.keeper import Keeper, RunKeeper
 from finetune.methods import Material, Trainee
 from finetune.outputs import RunFolder, size
+from finetune.peers import Lost, named, others
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
@@ -38,19 +39,25 @@ def run(
     Raises:
         InputError: something the user gave cannot work; nothing finished is lost.
     """
-    here = session(recipe, progress=progress, shelf=shelf)
-    folder = here.folder(out)
-    before = folder.finished()
-    if folder.result() is None:
-        devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
-        holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
-        signals = Signals(here.progress.say)
-        # the caller's random numbers go on as if nothing had happened
-        with holding, signals.heard(), torch.random.fork_rng(devices):
-            if folder.result() is None:  # else whoever held the lock a moment ago has finished it
-                _told(here, folder, partial(_execute, here, folder, signals))
-        here.accelerator.wait_for_everyone()
+    with others().needed():
+        here = session(recipe, progress=progress, shelf=shelf)
+        folder = here.folder(out)
+        before = folder.finished()
+        if folder.result() is None:
+            _once(here, folder)
     return replace(Result.from_json(folder.result() or {}), folder=folder.path, before=before)
+
+
+def _once(here: Session, folder: RunFolder) -> None:
+    """Compute a run, unless another process does; afterwards there is its result."""
+    devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
+    holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
+    signals = Signals(here.progress.say)
+    # the caller's random numbers go on as if nothing had happened
+    with holding, signals.heard(), torch.random.fork_rng(devices):
+        if folder.result() is None:  # else whoever held the lock a moment ago has finished it
+            _told(here, folder, partial(_execute, here, folder, signals))
+    here.accelerator.wait_for_everyone()
 
 
 def _told(here: Session, folder: RunFolder, execute: Callable[[], None]) -> None:
@@ -58,7 +65,11 @@ def _told(here: Session, folder: RunFolder, execute: Callable[[], None]) -> None
     say = folder.status if here.accelerator.is_main_process else _unsaid
     say("running")
     try:
-        execute()
+        with others().telling(folder.lost), named():
+            execute()
+    except Lost as lost:
+        folder.lost(lost.why)  # whichever process is left
+        raise
     except Stopped as stopped:
         say("stopped", signal=stopped.name, updates=stopped.step)
         raise
@@ -247,5 +258,5 @@ def _result(
             "revision": here.weights.revision,
         },
         data={"sha256": here.fetched.sha256, **here.fetched.source},
-        environment=measure.environment(here.accelerator, waiting),
+        environment=measure.environment(here.accelerator, waiting) | {"micro_batch": done.micro_batch},
     )

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from finetune.errors import InputError
 
 SNAPSHOTS, CURVE, STATUS, LOCK = "snapshots", "curve.jsonl", "status.json", "lock"
-KEPT = (CURVE, LOCK)  # files that the next run of the folder needs
+KEPT = (CURVE, LOCK, STATUS)  # files that the next run of the folder needs, or has written already
 
 
 class RunFolder:
@@ -85,6 +85,11 @@ class RunFolder:
         """Say what became of the run, whatever a launcher makes of its exit code."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self.write(STATUS, {"state": state, "at": now, "process": os.getpid(), "host": platform.node()} | more)
+
+    def lost(self, why: str) -> None:
+        """Say that a process of the run is gone, unless one has said already what became of it."""
+        if (read_json(self.path / STATUS) or {}).get("state") == "running":
+            self.status("lost", why=why)
 
     def cut(self, name: str, lines: int) -> None:
         """Keep the first lines of a file; what an interrupted run wrote after them comes again."""

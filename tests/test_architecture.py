@@ -26,7 +26,7 @@ LAYERS = [
         "crossover",
         "variance",
     },
-    {"extras", "items", "neighbours", "paired", "parts", "points", "snapshots", "solve"},
+    {"extras", "items", "neighbours", "paired", "parts", "peers", "points", "snapshots", "solve"},
     {
         "axes",
         "anatomy",
@@ -46,7 +46,7 @@ LAYERS = [
         "result",
         "wheel",
     },
-    {"assets", "objective", "shift", "state", "verdict", "written"},
+    {"assets", "exchange", "objective", "shift", "state", "verdict", "written"},
     {"choice", "keeper", "packaged"},
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},

@@ -135,7 +135,7 @@ def asked_at(step: int, number: int, patch: pytest.MonkeyPatch) -> None:
     """Send this process a signal during the update after `step`."""
     backward = train._fitting
 
-    def sends(*arguments: Any) -> torch.Tensor:
+    def sends(*arguments: Any) -> Any:
         state = next(each for each in arguments if isinstance(each, State))
         if state.count.step == step:
             os.kill(os.getpid(), number)
@@ -202,6 +202,17 @@ def test_a_run_that_failed_says_why_in_its_folder(
         run(twenty, out=tmp_path)
     status = json.loads((folder(twenty, tmp_path) / "status.json").read_text())
     assert (status["state"], status["why"]) == ("failed", "ZeroDivisionError: division by zero")
+
+
+def test_a_run_says_while_it_is_computed_that_it_is_and_by_whom(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, seen = session(twenty).folder(tmp_path), dict[str, Any]()
+    monkeypatch.setattr(
+        keeper.RunKeeper, "wants", lambda *_: seen.update(json.loads((here.path / "status.json").read_text())) or 0
+    )
+    run(twenty, out=tmp_path)
+    assert (seen["state"], seen["process"]) == ("running", os.getpid())
 
 
 def test_the_second_of_two_names_the_first_at_once(twenty: Recipe, tmp_path: Path) -> None:
