@@ -57,6 +57,8 @@ LAYERS = [
     {"recipe"},
     {"session", "catalog", "controls"},
     {"certificate", "execute", "predict", "seen"},
+    {"remote"},
+    {"engines"},
     {"alignment", "certify", "finished", "grid", "look", "plan"},
     {"forgetting", "transfer", "tuning"},
     {"elsewhere"},
@@ -95,7 +97,7 @@ def test_imports_point_down_the_house(path: Path) -> None:
         assert (own, other) not in FORBIDDEN
 
 
-AXES = ["commands", "data", "methods", "studies", "tasks"]
+AXES = ["commands", "data", "engines", "methods", "studies", "tasks"]
 AXES += [f"transformer/{each}" for each in ("norms", "scores", "systems")]
 
 

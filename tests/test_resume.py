@@ -204,6 +204,18 @@ def test_a_run_that_failed_says_why_in_its_folder(
     assert (status["state"], status["why"]) == ("failed", "ZeroDivisionError: division by zero")
 
 
+def test_while_a_run_is_computed_its_folder_says_by_whom(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_after(3, monkeypatch)
+    said: dict[str, Any] = {}
+    path = folder(twenty, tmp_path) / "status.json"
+    monkeypatch.setattr(keeper.RunKeeper, "go_on", lambda *_: said.update(json.loads(path.read_text())))
+    with pytest.raises(Killed):
+        run(twenty, out=tmp_path)
+    assert (said["state"], said["process"]) == ("running", os.getpid())
+
+
 def test_the_second_of_two_names_the_first_at_once(twenty: Recipe, tmp_path: Path) -> None:
     here = session(twenty).folder(tmp_path)
     with here.lock():

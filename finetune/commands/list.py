@@ -1,4 +1,4 @@
-"""list what there is to choose from: recipes, methods, attentions, data sets, tasks, benchmark tables, studies"""
+"""list what there is to choose from: recipes, methods, attentions, data, tasks, benchmark tables, studies, engines"""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ CHOSEN = {
     "tasks": "task=… in a recipe file",
     "tables": "finetune table TABLE",
     "studies": "finetune study STUDY",
+    "engines": "finetune compare … --on ENGINE",
 }
 
 
