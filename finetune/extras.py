@@ -7,11 +7,11 @@ from types import ModuleType
 
 from finetune.errors import InputError
 
-EXTRA = "notes"  # of pyproject.toml
+NOTES = "notes"  # the extra of pyproject.toml that most of them are in
 
 
-def imported(name: str, wanted_by: str) -> ModuleType:
-    """The module of a library of the extra.
+def imported(name: str, wanted_by: str, extra: str = NOTES) -> ModuleType:
+    """The module of a library of an extra.
 
     Raises:
         InputError: it is not installed.
@@ -20,4 +20,4 @@ def imported(name: str, wanted_by: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         package = name.partition(".")[0]
-        raise InputError(f'{wanted_by} needs the package {package!r}: pip install "finetune[{EXTRA}]"') from error
+        raise InputError(f'{wanted_by} needs the package {package!r}: pip install "finetune[{extra}]"') from error

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
+from finetune.engines import Engine, Failure
+from finetune.engines.here import Here
 from finetune.errors import InputError, NoFieldError
-from finetune.execute import run
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.report.groups import Failed
 from finetune.report.tables import Table, table
 from finetune.result import Result
-from finetune.session import Shelf, session
-
-
-@dataclass(frozen=True)
-class Failure:
-    recipe: Recipe
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -125,31 +116,19 @@ def compare(
     out: str | Path = "outputs",
     progress: Silent | None = None,
     known: Sequence[Result] = (),
+    engine: Engine | None = None,
 ) -> Comparison:
     """Run every recipe that is not done; a recipe that cannot run is listed with the reason and stops no other.
 
     Args:
         known: results from anywhere. Of a recipe that one of them is of, by its fingerprint, nothing is run.
+        engine: what computes them; None: this process.
+
+    Raises:
+        InputError: the engine can run nothing.
     """
-    progress, shelf = progress or Silent(), Shelf()
+    runs = {recipe: recipe.label for recipe in recipes}  # one that is asked for twice is one run, not two seeds
     by_fingerprint = {result.fingerprint: result for result in known}
-    recipes = list(dict.fromkeys(recipes))  # one that is asked for twice is one run, not two seeds
-    results, failures = [], []
-    for number, recipe in enumerate(recipes, 1):
-        progress.run(number, len(recipes), recipe.label)
-        found = attempt(recipe, out, progress, shelf, by_fingerprint)
-        (failures if isinstance(found, Failure) else results).append(found)
-    return Comparison(tuple(results), tuple(failures))
-
-
-def attempt(
-    recipe: Recipe, out: str | Path, progress: Silent, shelf: Shelf, known: Mapping[str, Result] | None = None
-) -> Result | Failure:
-    try:
-        if known and (found := known.get(session(recipe, progress=progress, shelf=shelf).fingerprint)):
-            return found
-        return run(recipe, out=out, progress=progress, shelf=shelf)
-    except (InputError, torch.OutOfMemoryError) as error:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise  # the other processes may not have failed; going on without them would wait for ever
-        return Failure(recipe, str(error))
+    found = (engine or Here()).run(runs, Path(out), progress or Silent(), by_fingerprint).values()
+    results = tuple(each for each in found if isinstance(each, Result))
+    return Comparison(results, tuple(each for each in found if isinstance(each, Failure)))

@@ -24,6 +24,10 @@ SNAPSHOTS, CURVE, STATUS, LOCK = "snapshots", "curve.jsonl", "status.json", "loc
 KEPT = (CURVE, LOCK, STATUS)  # files that the next run of the folder needs, or has written already
 
 
+class HeldError(InputError):
+    """Another process is at work in the folder."""
+
+
 class RunFolder:
     """`<root>/<recipe>/<method>-seed<seed>-<fingerprint>/`."""
 
@@ -60,7 +64,7 @@ class RunFolder:
         """Held while the run is computed; the system lets go of it however the process ends.
 
         Raises:
-            InputError: another process holds it.
+            HeldError: another process has it.
         """
         path = self.path / LOCK
         with writing(path):
@@ -69,7 +73,7 @@ class RunFolder:
             try:
                 held.acquire()
             except Timeout:
-                raise InputError(f"{self._holder()} is computing {self.path}; wait for it, or stop it") from None
+                raise HeldError(f"{self._holder()} is computing {self.path}; wait for it, or stop it") from None
         try:
             yield
         finally:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from finetune.choice import winner
+from finetune.engines import Engine, Failure
+from finetune.engines.here import Here
 from finetune.errors import InputError
-from finetune.grid import Failure, attempt
 from finetune.hashing import content_key
 from finetune.outputs import read_lines, writing
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
-from finetune.session import Shelf
 
 OPENINGS = "test_sets.jsonl"  # in the folder of all runs: which comparison looked at which test rows, and when
 
@@ -41,7 +41,12 @@ def trials(recipe: Recipe, count: int) -> list[Recipe]:
 
 
 def tune(
-    recipes: Sequence[Recipe], count: int, *, out: str | Path = "outputs", progress: Silent | None = None
+    recipes: Sequence[Recipe],
+    count: int,
+    *,
+    out: str | Path = "outputs",
+    progress: Silent | None = None,
+    engine: Engine | None = None,
 ) -> Tuning:
     """Each recipe with the candidate of its method that did best on the validation rows.
 
@@ -50,16 +55,16 @@ def tune(
     """
     if count < 2:
         raise InputError(f"trials must be at least 2, got {count}: of one there is nothing to choose")
-    progress, shelf = progress or Silent(), Shelf()
     asked = {recipe: trials(recipe, count) for recipe in recipes}
-    number, total = 0, sum(map(len, asked.values()))
+    runs = {
+        each: f"{recipe.label}, trial {place} of {len(tries)}"
+        for recipe, tries in asked.items()
+        for place, each in enumerate(tries, 1)
+    }
+    outcomes = (engine or Here()).run(runs, Path(out), progress or Silent(), {})
     chosen, results, failures = list[Recipe](), list[Result](), list[Failure]()
     for recipe, tries in asked.items():
-        found = []
-        for place, each in enumerate(tries, 1):
-            number += 1
-            progress.run(number, total, f"{recipe.label}, trial {place} of {len(tries)}")
-            found.append(attempt(each, out, progress, shelf))
+        found = [outcomes[each] for each in tries]
         done = [each for each in found if isinstance(each, Result)]
         best = winner(done)
         results += done

@@ -59,6 +59,8 @@ LAYERS = [
     {"recipe"},
     {"session", "catalog", "controls"},
     {"certificate", "execute", "predict", "seen"},
+    {"remote"},
+    {"engines"},
     {"alignment", "certify", "finished", "grid", "look", "plan"},
     {"forgetting", "transfer", "tuning"},
     {"elsewhere"},
@@ -97,7 +99,7 @@ def test_imports_point_down_the_house(path: Path) -> None:
         assert (own, other) not in FORBIDDEN
 
 
-AXES = ["augmentations", "commands", "data", "methods", "studies", "tasks"]
+AXES = ["augmentations", "commands", "data", "engines", "methods", "studies", "tasks"]
 AXES += [f"transformer/{each}" for each in ("norms", "scores", "systems")]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import recipes.tables
-from finetune import Recipe, augmentations, axes, cli, commands, data, methods, studies, tasks
+from finetune import Recipe, augmentations, axes, cli, commands, data, engines, methods, studies, tasks
 from finetune.attention import swap
 from finetune.cache import cache_dir
 from finetune.grid import Comparison
@@ -87,6 +87,20 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         (["run", "bert_r8", "--method", "frozen", "--set", "method.rank=4"], "unknown field of Frozen 'rank'; known: "),
         (["compare", "bert_r8", "--methods", ","], "--methods names no method, got ','"),
         (["compare", "bert_r8", "--save", "a/b"], "--save takes a name, not a path, got 'a/b'"),
+        (["compare", "bert_r8", "--on", "rya"], "unknown engine 'rya'; did you mean 'ray'? known: here, ray, slurm"),
+        (["compare", "bert_r8", "--on", "here:there"], "--on here takes no place behind it, got 'there'"),
+        (
+            ["compare", "bert_r8", "--on", "slurm:gpu,minuts=5"],
+            "unknown field of --on slurm 'minuts'; did you mean 'minutes'?",
+        ),
+        (["compare", "bert_r8", "--on", "ray,cpus=two"], "--on ray: cpus must be a whole number, got 'two'"),
+        (["compare", "bert_r8", "--on", "ray,cpus=0"], "engine.cpus must be at least 1, got 0"),
+        (["compare", "bert_r8", "--on", "ray,2"], "--on takes NAME:PLACE, then field=value behind commas, got '2'"),
+        (
+            ["compare", "bert_r8", "--on", "ray", "--processes", "2"],
+            "argument --processes: not allowed with argument --on",
+        ),
+        (["table", "topics", "--recorded", "--on", "ray"], "--recorded runs nothing, and --on ray says where"),
         (["table", "topic"], "unknown benchmark table 'topic'; did you mean 'topics'? known: attention, "),
         (["table", "nothing.py"], "there is no table file 'nothing.py' in /"),
         (["table", "topics", "--check", "--save"], "--check holds runs against the records that --save would replace"),
@@ -186,7 +200,7 @@ def test_list_shows_what_there_is_to_choose_from_by_section(capsys: pytest.Captu
     assert code == 0
     sections = out.split("\n\n")
     assert [section.partition(" (")[0] for section in sections] == [
-        *("recipes", "methods", "attentions", "augmentations", "data", "tasks", "tables", "studies")
+        *("recipes", "methods", "attentions", "augmentations", "data", "tasks", "tables", "studies", "engines")
     ]
     assert "  lora         LoRA: low-rank updates beside frozen weights (" in sections[1]
     assert "  classification  Which of k classes a text, a pair of texts or an image belongs to." in sections[5]
@@ -194,6 +208,7 @@ def test_list_shows_what_there_is_to_choose_from_by_section(capsys: pytest.Captu
 
 def test_list_of_a_section_is_its_lines_alone_and_every_one_says_something(capsys: pytest.CaptureFixture[str]) -> None:
     folders = {"methods": methods, "augmentations": augmentations, "data": data, "tasks": tasks, "studies": studies}
+    folders |= {"engines": engines}
     known = {name: axes.names(axis) for name, axis in folders.items()} | {"attentions": swap.names()}
     known["tables"] = axes.names(recipes.tables)
     for section, names in known.items():

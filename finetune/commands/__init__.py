@@ -22,6 +22,7 @@ from finetune.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from finetune.engines import Engine
     from finetune.grid import Comparison
     from finetune.progress import Silent
     from finetune.recipe import Recipe
@@ -122,7 +123,7 @@ def _folder(text: str) -> str:
     return text
 
 
-def takes_processes(parser: argparse.ArgumentParser) -> None:
+def takes_processes(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -> None:
     parser.add_argument(
         "--processes",
         type=int,
@@ -130,6 +131,31 @@ def takes_processes(parser: argparse.ArgumentParser) -> None:
         help="as many on this machine, on a GPU each where there are some, share every batch (default: this one, or as "
         "many as accelerate or torchrun started)",
     )
+
+
+def takes_engine(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -> None:
+    """What `engine` reads."""
+    parser.add_argument(
+        "--on",
+        default="here",
+        metavar="ENGINE",
+        help="compute the runs on ray, ray:ADDRESS, slurm or slurm:PARTITION, several at once, each from its snapshot "
+        "where it was killed; what there is to set behind commas, as in slurm:gpu,gpus=1,minutes=120 (all: `finetune "
+        "list engines`; default: here, one after the other)",
+    )
+
+
+def engine(given: Any) -> Engine:
+    """The engine that --on names.
+
+    Raises:
+        InputError: there is none of that name, or it takes no such settings.
+    """
+    from finetune import axes, engines
+
+    named, *settings = given.on.split(",")
+    name, _, place = named.partition(":")
+    return axes.find(engines, name.strip(), engines.Engine).at(place.strip(), settings)
 
 
 def takes_recipe(parser: argparse.ArgumentParser) -> None:

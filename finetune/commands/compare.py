@@ -54,7 +54,9 @@ class Compare(Command):
         )
         commands.takes_layout(parser)
         commands.takes_save(parser)
-        commands.takes_processes(parser)
+        where = parser.add_mutually_exclusive_group()
+        commands.takes_processes(where)
+        commands.takes_engine(where)
         commands.takes_out(parser)
         commands.takes_settings(parser, " (leaves variants without the field as they are)")
 
@@ -81,12 +83,14 @@ def _compared(recipes: list[Recipe], given: Any, progress: Silent) -> Comparison
     from finetune.controls import again, controls
     from finetune.tuning import opened, tune
 
-    found = tune(recipes, given.trials, out=given.out, progress=progress) if given.trials is not None else None
+    engine, found = commands.engine(given), None
+    if given.trials is not None:
+        found = tune(recipes, given.trials, out=given.out, progress=progress, engine=engine)
     recipes = recipes if found is None else list(found.recipes)
     drawn = grid.draws(recipes, given.draws)
     every = grid.seeds([*drawn, *(controls(recipes) if given.controls else [])], given.seeds)
     every += again(recipes) if given.controls else []
-    comparison = grid.compare(every, out=given.out, progress=progress)
+    comparison = grid.compare(every, out=given.out, progress=progress, engine=engine)
     if found is None:
         return comparison
     return replace(

@@ -1,4 +1,4 @@
-"""list what there is to choose from: recipes, methods, attentions, augmentations, data, tasks, tables, studies"""
+"""list what there is to choose from: recipes, methods, attentions, augmentations, data, tasks, tables, studies, engines"""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ CHOSEN = {
     "tasks": "task=… in a recipe file",
     "tables": "finetune table TABLE",
     "studies": "finetune study STUDY",
+    "engines": "finetune compare … --on ENGINE",
 }
 
 

@@ -47,6 +47,7 @@ class Table(Command):
             action="store_true",
             help="also write the table as OUT/tables/TABLE.md, .csv and .tex, and what was run as TABLE.json",
         )
+        commands.takes_engine(parser)
         commands.takes_format(parser)
         commands.takes_out(parser)
 
@@ -55,12 +56,14 @@ class Table(Command):
             raise InputError("--missing takes records for results; give --check or --recorded without it")
         if given.check and given.save:
             raise InputError("--check holds runs against the records that --save would replace; give one of the two")
+        if given.recorded and given.on != "here":
+            raise InputError(f"--recorded runs nothing, and --on {given.on} says where; give one of the two")
         table = catalog.table(given.table)
         folder, name = Path(given.out) / "tables", Path(given.table).stem
         earlier = _records(folder, name)
         if given.recorded and not earlier:
             _tell_missing(folder / f"{name}.json", given)
-        comparison = None if given.recorded else _compare(table, given.out, earlier if given.missing else [])
+        comparison = None if given.recorded else _compare(table, given, earlier if given.missing else [])
         results = earlier if comparison is None else comparison.results
         code = 0 if comparison is None else commands.ending(comparison)
         if not commands.first():
@@ -89,12 +92,13 @@ def recipes(table: BenchmarkTable, progress: Silent) -> list[Recipe]:
     return found
 
 
-def _compare(table: BenchmarkTable, out: str, known: list[Result]) -> Comparison:
+def _compare(table: BenchmarkTable, given: Any, known: list[Result]) -> Comparison:
     from finetune import grid
 
-    progress = commands.progress()
-    comparison = grid.compare(recipes(table, progress), out=out, progress=progress, known=known)
-    progress.say(commands.where(comparison, out))
+    progress, engine = commands.progress(), commands.engine(given)
+    every = recipes(table, progress)
+    comparison = grid.compare(every, out=given.out, progress=progress, known=known, engine=engine)
+    progress.say(commands.where(comparison, given.out))
     return comparison
 
 
