@@ -1,4 +1,4 @@
-"""list what there is to choose from: recipes, methods, attentions, augmentations, data, tasks, tables, studies, engines"""
+"""list what one can choose from: recipes, methods, attentions, augmentations, data, tasks, tables, studies, engines"""
 
 from __future__ import annotations
 
