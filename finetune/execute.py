@@ -131,7 +131,8 @@ def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:
 
     def validate() -> float:
         predictions = _predict(here, trainee, "validation")
-        scores = recipe.task.score(predictions.targets, recipe.task.predict(predictions.responses))
+        outputs = recipe.task.predict(predictions.responses)
+        scores = recipe.task.score(predictions.targets, outputs, here.facts().labels)
         return next(iter(scores.values())).value
 
     with keeper.waiting():
@@ -201,7 +202,10 @@ def _result(
     memory: int,
 ) -> Result:
     recipe, examples, splits = here.recipe, trainee.examples, here.facts()
-    scores = {part: recipe.task.score(p.targets, recipe.task.predict(p.responses)) for part, p in predicted.items()}
+    scores = {
+        part: recipe.task.score(each.targets, recipe.task.predict(each.responses), splits.labels)
+        for part, each in predicted.items()
+    }
     return Result(
         status="diverged" if done.diverged else "done",
         recipe=recipe.to_json(),
@@ -215,7 +219,7 @@ def _result(
         opened=None,
         broken=None,
         labels=splits.labels,
-        unseen=_unseen(splits.labels, examples["train"].targets),
+        unseen=_unseen(splits.labels, examples["train"].classes),
         rows=dict.fromkeys(SPLITS, 0) | {part: len(examples[part]) for part in here.parts},
         truncated={part: examples[part].truncated for part in here.parts},
         test_rows_in_train=splits.test_rows_in_train,

@@ -40,7 +40,7 @@ class Head(nn.Module):
 
     def solve(self, train: Features, penalty: float, progress: Silent) -> int:
         """Fit it to features and their labels; returns the passes over them."""
-        targets_N = torch.from_numpy(train.targets)
+        targets_N = torch.from_numpy(train.classes)
         return logistic(self.linear, train.features_NE, targets_N, penalty, progress, self.brought)
 
     def brought(self, features_NE: Tensor) -> Tensor:

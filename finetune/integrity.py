@@ -59,14 +59,21 @@ def apart(
     batch = examples.batch(indices, batches.multiple(len(indices))).to(device, parameter.dtype)
     with predicting(restored), torch.no_grad():
         again = respond(restored, batch)
-    if again.dtype == object:
-        others = int((again != responses[indices]).sum())
+    before = responses[indices]
+    if isinstance(again[0], str):
+        others = int((again != before).sum())
         what = f"saved and loaded again, it writes {others} of {len(again)} texts otherwise than those that were scored"
         return [what] if others > TEXTS * len(again) else []
-    most, allowed = float(np.abs(again - responses[indices]).max()), CLOSE[parameter.dtype]
-    if most <= allowed * max(1.0, float(np.abs(responses[indices]).max())):
+    again, before = _numbers(again), _numbers(before)
+    most, allowed = float(np.abs(again - before).max()), CLOSE[parameter.dtype]
+    if most <= allowed * max(1.0, float(np.abs(before).max())):
         return []
     return [f"saved and loaded again, its logits are up to {most:.2g} from those that were scored"]
+
+
+def _numbers(responses: np.ndarray) -> np.ndarray:
+    """All there are, where each example has as many as it has words; of a word that was not read there is none."""
+    return np.nan_to_num(np.concatenate(responses.tolist())) if responses.dtype == object else responses
 
 
 def unlike(

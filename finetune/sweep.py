@@ -111,25 +111,25 @@ def _features(
 
 def _place(layer: int, pooling: str, train: Features, validation: Features, classes: int) -> Place:
     head = Head(train.features_NE, classes)
-    known_N, wanted_N = torch.from_numpy(train.targets), torch.from_numpy(validation.targets)
+    known_N, wanted_N = torch.from_numpy(train.classes), torch.from_numpy(validation.classes)
     asked_NE = head.brought(validation.features_NE)
     weights_PCE, bias_C = ridge(train.features_NE, known_N, classes, RIDGES, head.brought)
     outputs_PNC = torch.einsum("ne,pce->pnc", asked_NE, weights_PCE) + bias_C
     error_P = (outputs_PNC - F.one_hot(wanted_N, classes)).square().mean((1, 2))
     right_P = (outputs_PNC.argmax(-1) == wanted_N).float().mean(1)
-    told_N = nearest(train.features_NE[:PORTION], train.targets[:PORTION], validation.features_NE, NEIGHBOURS)
+    told_N = nearest(train.features_NE[:PORTION], train.classes[:PORTION], validation.features_NE, NEIGHBOURS)
     return Place(
         layer=layer,
         pooling=pooling,
         error=float(error_P.min()),
         ridge=float(right_P[error_P.argmin()]),
-        nearest=float((told_N == validation.targets).mean()),
+        nearest=float((told_N == validation.classes).mean()),
     )
 
 
 @torch.no_grad()
 def _try(place: Place, penalty: float, train: Features, validation: Features, classes: int) -> Tried:
-    head, wanted_N = Head(train.features_NE, classes), torch.from_numpy(validation.targets)
+    head, wanted_N = Head(train.features_NE, classes), torch.from_numpy(validation.classes)
     with torch.enable_grad():
         head.solve(train, penalty, Silent())
     logits_NC = head(validation.features_NE).logits

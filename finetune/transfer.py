@@ -72,7 +72,7 @@ def _scored(run: Finished, here: Session, there: Session) -> Elsewhere:
     right_N = task.right(found.targets, outputs_N)
     return Elsewhere(
         of=there.recipe.data.title,
-        scores=task.score(found.targets, outputs_N),
+        scores=task.score(found.targets, outputs_N, run.predictor.labels),
         items=None if right_N is None else Items.of(found.ids, right_N),
         others=others,
         own=own,
@@ -104,3 +104,6 @@ def _check_alike(recipe: Recipe, ours: datasets.Dataset, theirs: datasets.Datase
     read, given = ([name for name in INPUTS if name in rows.column_names] for rows in (ours, theirs))
     if read != given:
         raise InputError(f"{recipe.name} reads {' and '.join(read)}, {data.title} has {' and '.join(given)}")
+    for name, rows in ((recipe.name, ours), (data.title, theirs)):
+        if "label" not in rows.column_names:
+            raise InputError(f"elsewhere only rows with one label each are scored, and those of {name} have none")

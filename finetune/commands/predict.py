@@ -12,7 +12,7 @@ from finetune.commands import Command
 from finetune.errors import InputError
 
 if TYPE_CHECKING:
-    from finetune.predict import Prediction, Written
+    from finetune.predict import Prediction, Tagged, Written
 
 WIDTH = 60  # of an input, where it is a line of a list
 
@@ -53,12 +53,15 @@ class Predict(Command):
         return 0
 
 
-def _said(found: Prediction | Written) -> tuple[str, str]:
-    """A label and how likely it is, or a text."""
-    from finetune.predict import Prediction
+def _said(found: Prediction | Written | Tagged) -> tuple[str, str]:
+    """A label and how likely it is, or a text, or the spans in one, or a tag for each word where there are no spans."""
+    from finetune.predict import Prediction, Tagged
 
     if isinstance(found, Prediction):
         return found.label, f"{found.probability:.3f}"
+    if isinstance(found, Tagged):
+        words = [f"{word} {tag or '?'}" for word, tag in zip(found.words, found.tags, strict=True)]
+        return " · ".join([f"{span.text} {span.kind}" for span in found.spans] or words), ""
     return " ".join(found.text.split()), ""
 
 

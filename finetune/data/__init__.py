@@ -2,6 +2,8 @@
 
 Columns: `id` (str), `label` (index into `labels`) or `target` (the text that is to be written), the input — `text` and
 perhaps `text_pair`, or `image` — and, where rows of one source must not be on two sides of a split, `group` (str).
+Rows whose words are tagged one by one have `words` (list of str) and as many `tags` (list of indices into `labels`) in
+place of a text and its label.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from finetune import assets, packaged
-from finetune.errors import InputError
+from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
 from finetune.parts import Part
 from finetune.progress import Silent
@@ -82,6 +84,42 @@ def to_pairs(columns: Mapping[str, Sequence[Any]]) -> datasets.Dataset:
     import datasets
 
     return datasets.Dataset.from_dict(dict(columns))
+
+
+def to_tagged(columns: Mapping[str, Sequence[Any]], labels: Sequence[str], where: str) -> datasets.Dataset:
+    """Rows from columns in memory, with as many `tags`, given by name, as there are `words`.
+
+    Args:
+        where: they come from, for people.
+
+    Raises:
+        InputError: a row has no words, or not as many tags, or one that is no label.
+    """
+    import datasets
+
+    index = {label: position for position, label in enumerate(labels)}
+    numbers = []
+    for number, (words, tags) in enumerate(zip(columns["words"], columns["tags"], strict=True), 1):
+        check_words(words, tags, f"{where}: row {number}")
+        unknown = next((tag for tag in tags if tag not in index), None)
+        if unknown is not None:
+            raise InputError(f"{where}: row {number}: {one_of('tag', unknown, labels)}")
+        numbers.append([index[tag] for tag in tags])
+    return datasets.Dataset.from_dict({**columns, "tags": numbers})
+
+
+def check_words(words: Sequence[str], tags: Sequence[Any], where: str) -> None:
+    """
+    Raises:
+        InputError: a sentence has no words, or not as many tags, or nothing where one should be.
+    """
+    if not words:
+        raise InputError(f"{where} has no words: a sentence to be tagged has at least one")
+    if len(words) != len(tags or ()):
+        raise InputError(f"{where} has {len(words)} words and {len(tags or ())} tags: each word must have one")
+    if None in words or None in tags:
+        number = next(number for number, pair in enumerate(zip(words, tags, strict=True), 1) if None in pair)
+        raise InputError(f"{where}: word {number} or its tag is missing")
 
 
 def targets(rows: datasets.Dataset) -> np.ndarray:

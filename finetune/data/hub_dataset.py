@@ -16,7 +16,7 @@ from huggingface_hub import DatasetCard
 from huggingface_hub.utils import filter_repo_objects
 
 from finetune.cache import cache_dir
-from finetune.data import Data, Fetched, Rows, class_names, quiet
+from finetune.data import Data, Fetched, Rows, class_names, quiet, to_tagged
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
 from finetune.progress import Silent
@@ -39,12 +39,20 @@ class HubDataset(Data):
     # of texts that are to be written, in place of labels; "translation.fr" is the column "fr" within another. It is
     # shown, and so hashed, only where it is given
     target: str | None = field(default=None, repr=False)
+    # of lists of words, and of as many tags, in place of a text and its label; shown as the one before
+    words: str | None = field(default=None, repr=False)
+    tags: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.words is None) != (self.tags is None):
+            raise InputError(f"data.words and data.tags must be given together, got {self.words!r} and {self.tags!r}")
 
     def fetch(self, progress: Silent) -> Fetched:
         from finetune import hub
 
         folder, commit = hub.snapshot(self.id, "dataset", self.revision, ("README.md", *self.files), progress)
-        said = () if self.target is None else (self.target,)
+        said = [each for each in (self.target, self.words, self.tags) if each is not None]
         sha256 = content_key(replace(self, revision=commit), *said)  # a commit is the hash of what it holds
         return Fetched(path=folder, sha256=sha256, source={"dataset": self.id, "revision": commit})
 
@@ -64,6 +72,8 @@ class HubDataset(Data):
         test = None if self.test is None else self._part(parts, "test")
         if self.target is not None:
             return Rows(train=train, test=test, labels=())
+        if self.words is not None:
+            return self._tagged(train, test)
         feature = train.features["label"]
         if isinstance(feature, datasets.ClassLabel):
             return Rows(train=train, test=test, labels=tuple(feature.names))
@@ -112,6 +122,8 @@ class HubDataset(Data):
         table = parts[name]
         wanted = {"text": self.text, "text_pair": self.text_pair, "image": self.image}
         wanted |= {"label": self.label} if self.target is None else {"target": self.target}
+        if self.words is not None:
+            wanted = {"words": self.words, "tags": self.tags}
         chosen: dict[str, Any] = {column: new for new, column in wanted.items() if column is not None}
         if any("." in column for column in chosen.keys() - set(table.column_names)):
             table = table.flatten()
@@ -119,7 +131,9 @@ class HubDataset(Data):
             if column not in table.column_names:
                 raise one_of(f"column of {self.id}", column, table.column_names)
         table = table.select_columns(list(chosen)).rename_columns(chosen)
-        if self.target is None:
+        if self.words is not None:
+            self._check_tags(table, role, name)
+        elif self.target is None:
             self._check_labels(table, role, name)
         return table.add_column("id", [f"{name}-{number:06d}" for number in range(len(table))])  # pyright: ignore
 
@@ -133,6 +147,34 @@ class HubDataset(Data):
             raise InputError(
                 f"split {name!r} of {self.id} has {without} rows without a label; choose another data.{role}"
             )
+
+    def _check_tags(self, table: datasets.Dataset, role: str, name: str) -> None:
+        for what, column in (("words", self.words), ("tags", self.tags)):
+            each = getattr(table.features[what], "feature", None)
+            if not isinstance(each, datasets.Value | datasets.ClassLabel) or each.dtype.startswith("float"):
+                raise InputError(f"column {column!r} of {self.id} holds no lists of {what} but {table.features[what]}")
+        hidden = (None, -1) if isinstance(table.features["tags"].feature, datasets.ClassLabel) else (None,)
+        without = sum(tags is None or any(tag in hidden for tag in tags) for tags in table["tags"])
+        if without:
+            raise InputError(f"split {name!r} of {self.id} has {without} rows without tags; choose another data.{role}")
+
+    def _tagged(self, train: datasets.Dataset, test: datasets.Dataset | None) -> Rows:
+        """Rows with the numbers of their tags: as the data set has them, else by name."""
+        feature = train.features["tags"].feature
+        if isinstance(feature, datasets.ClassLabel):
+            return Rows(train=train, test=test, labels=tuple(feature.names))
+        named = (str(tag) for tags in train["tags"] for tag in tags)
+        labels = class_names(named, f"split {self.train!r} of {self.id}")
+        return Rows(
+            train=self._numbered(train, labels, self.train),
+            test=None if test is None else self._numbered(test, labels, self.test),
+            labels=labels,
+        )
+
+    def _numbered(self, table: datasets.Dataset, labels: tuple[str, ...], name: str | None) -> datasets.Dataset:
+        columns = {"id": table["id"][:], "words": table["words"][:]}
+        tags = [[str(tag) for tag in each] for each in table["tags"]]
+        return to_tagged({**columns, "tags": tags}, labels, f"split {name!r} of {self.id}")
 
     def _indexed(self, table: datasets.Dataset, labels: tuple[str, ...]) -> datasets.Dataset:
         index = {label: position for position, label in enumerate(labels)}

@@ -32,7 +32,7 @@ class Shuffled(Data):
 
     def load(self, fetched: Fetched) -> Rows:
         rows = self.of.load(fetched)
-        if not rows.labels:
+        if "label" not in rows.train.column_names:
             raise InputError(f"data.of must have labels to deal out, and the rows of {self.of.title} have none")
         return replace(rows, train=self._dealt(rows.train))
 

@@ -160,19 +160,26 @@ class Method(Part, ABC):
 class Solved(Method):
     """A method that trains no weight of the model: beside it stands a head that is solved for, and saved alone."""
 
+    whole: ClassVar[bool] = True  # its answer is of an example as a whole, and not of each of its words
+
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
         return model.requires_grad_(False).eval()
 
     def check_labels(self, material: Material) -> None:
         """
         Raises:
-            InputError: there are no labels that a head could choose from.
+            InputError: there are no labels that a head could choose from, or each word has one, and it has one answer.
         """
+        name = type(self).__module__.rpartition(".")[2]
         if not material.labels:
-            name = type(self).__module__.rpartition(".")[2]
             raise InputError(
                 f"method {name} puts a head for labels on the checkpoint, and the task has none: its answers are "
                 "texts. last_layers trains the least of what writes them, as_is nothing"
+            )
+        if self.whole and material.examples["train"].places is not None:
+            raise InputError(
+                f"method {name} has one answer for a whole example, and the task asks for one a word; frozen with "
+                "method.pooling token does, and so do methods that train"
             )
 
     def budget(self, budget: Budget) -> Budget:

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
 from finetune.anatomy import backbone
 from finetune.errors import InputError
-from finetune.features import LAST, POOLINGS, check_pooling, layers, pool
+from finetune.features import LAST, check_pooling, layers, pool, poolings
 from finetune.head import Head
 from finetune.methods import Material, Method, Pretrained, Solved, Trainee
 from finetune.precision import cast
@@ -33,9 +33,12 @@ class Frozen(Solved):
     """Every example goes through the backbone once; the head is solved for: a penalised logistic regression.
 
     Which vector stands for an example matters more than most of what is tuned: `layer` counts from what the embeddings
-    say (0) or from the end (-1), `pooling` is the first token's (cls), the mean over all tokens, or the last token's.
-    Each of the three may be None: then it is whichever is best on the validation rows.
+    say (0) or from the end (-1), `pooling` is the first token's (cls), the mean over all tokens, or the last token's;
+    where each word is told by itself it is its own token's (token). Each of the three may be None: then it is whichever
+    is best on the validation rows.
     """
+
+    whole: ClassVar[bool] = False
 
     layer: int | None = LAST
     pooling: str | None = "mean"
@@ -57,6 +60,7 @@ class Frozen(Solved):
 
     def trainee(self, material: Material) -> Trainee:
         self.check_labels(material)
+        self._check_pooling(material)
         if None in (self.layer, self.pooling, self.penalty):
             return self._chosen(material)
         layer, pooling, penalty = self.layer, self.pooling, self.penalty
@@ -78,12 +82,20 @@ class Frozen(Solved):
             solve=partial(head.solve, train, penalty),
         )
 
+    def _check_pooling(self, material: Material) -> None:
+        train = material.examples["train"]
+        if self.pooling is not None and self.pooling not in poolings(train):
+            told = "an example is told as a whole" if train.places is None else "each word is told by itself"
+            raise InputError(
+                f"method.pooling must be {' or '.join(poolings(train))} where {told}, got {self.pooling!r}"
+            )
+
     def _chosen(self, material: Material) -> Trainee:
         """The same with every field that was left open settled on the validation rows."""
         stored, _ = material.extraction.every(
             lambda: material.build(material.weights)[0],
             {part: material.examples[part] for part in ("train", "validation")},
-            among=POOLINGS if self.pooling is None else (self.pooling,),
+            among=poolings(material.examples["train"]) if self.pooling is None else (self.pooling,),
             last=self.layer == LAST,
         )
         started = time.perf_counter()

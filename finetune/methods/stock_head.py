@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ class StockHead(Frozen):
     The head is fitted as `Frozen` fits it, on features of the checkpoint as it is, and meets those of the swapped one
     in validation and test. With the checkpoint's own attention it is `Frozen`.
     """
+
+    whole: ClassVar[bool] = True  # a word's prediction moves too, but there is no record of it
 
     def trainee(self, material: Material) -> Trainee:
         stock = super().trainee(material.stock())

@@ -79,8 +79,8 @@ class Task(Part, ABC):
         """What is written down of each prediction, beside its id."""
 
     @abstractmethod
-    def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
-        """Scores over examples, the headline first. Pure."""
+    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
+        """Scores over examples, the headline first; `labels` are what their numbers stand for. Pure."""
 
     @abstractmethod
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray | None:

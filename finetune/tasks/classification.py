@@ -53,6 +53,11 @@ class Classification(Task):
             found = rows()
             if "target" in found.column_names:
                 raise InputError(f"{UNFIT}; Translation and Summarisation write texts")
+            if "words" in found.column_names:
+                raise InputError(
+                    "task Classification chooses a label for a whole text, and the data has words with a tag each; "
+                    "TokenClassification tells those"
+                )
             held = "image" if "image" in found.column_names else "text"
             if held != reads:
                 raise InputError(
@@ -132,7 +137,7 @@ class Classification(Task):
             said = {"label": labels[target], "predicted": labels[output]}
             yield {**said, "target": target, "output": output, "logits": scores}
 
-    def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
+    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
         from finetune.metrics import Accuracy, MacroF1  # `evaluate` takes seconds to import: not before it is needed
 
         macro_f1 = MacroF1.formula(targets, outputs)

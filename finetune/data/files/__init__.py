@@ -10,7 +10,7 @@ from pathlib import Path
 import datasets
 
 from finetune.data import Data, Fetched, Rows, class_names, to_rows
-from finetune.data.files import images
+from finetune.data.files import images, sentences
 from finetune.data.files.tables import READERS, TAB, Table, unknown_label
 from finetune.errors import InputError, missing
 from finetune.hashing import content_key, file_sha256
@@ -33,6 +33,8 @@ class Files(Data):
     id: str | None = None
     group: str | None = None  # rows of one group stay on one side of every split
     separator: str | None = None  # between the columns of a CSV: one character, or "tab"; None: tab in .tsv, else comma
+    words: str | None = None  # name of a column of lists of words, tagged one by one, in place of text and label
+    tags: str = "tags"  # and of the column with as many tags
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,6 +54,8 @@ class Files(Data):
         columns: tuple[str | None, ...] = (self.text, self.text_pair, self.label, self.id, self.group)
         if self.separator is not None:
             columns = (*columns, self.separator)
+        if self.words is not None:
+            columns = (*columns, self.words, self.tags)
         files: dict[str, str] = dict(zip(("train", "test"), map(str, parts), strict=False))
         return Fetched(path=parts[0], sha256=content_key(*sums, columns), source=files)
 
@@ -61,6 +65,9 @@ class Files(Data):
 
     def load(self, fetched: Fetched) -> Rows:
         paths = {part: Path(path) for part, path in fetched.source.items()}
+        if self.words is not None:
+            own = {"words": self.words, "tags": self.tags, "id": self.id, "group": self.group}
+            return sentences.rows(paths, {name: column for name, column in own.items() if column is not None})
         if paths["train"].is_dir():
             return _of_folders(paths)
         tables = {part: Table(path, self.separator, self._columns) for part, path in paths.items()}
