@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from finetune.optim import Budget as Budget
     from finetune.predict import Prediction as Prediction
     from finetune.predict import Predictor as Predictor
+    from finetune.predict import Tagged as Tagged
     from finetune.predict import Value as Value
     from finetune.predict import Written as Written
     from finetune.predict import load as load
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from finetune.tasks.classification import Classification as Classification
     from finetune.tasks.regression import Regression as Regression
     from finetune.tasks.summarisation import Summarisation as Summarisation
+    from finetune.tasks.token_classification import TokenClassification as TokenClassification
     from finetune.tasks.translation import Translation as Translation
     from finetune.transformer.systems.encoder import TextEncoder as TextEncoder
     from finetune.transformer.systems.recurrent import Recurrent as Recurrent
@@ -83,7 +85,9 @@ _HOMES = {
     "Scratch": "methods.scratch",
     "Split": "splits",
     "Summarisation": "tasks.summarisation",
+    "Tagged": "predict",
     "TextEncoder": "transformer.systems.encoder",
+    "TokenClassification": "tasks.token_classification",
     "Transformer": "transformer.systems.transformer",
     "Translation": "tasks.translation",
     "Value": "predict",

@@ -105,7 +105,7 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds + trainee.choice_seconds}
     if writes:
         idle = done.unreached if _holds_ours(trainee.module) else []
-        said = _sample(trainee, material, predicted.get("test"), accelerator.device)
+        said = _sample(here, trainee, material, predicted.get("test"))
         done.unround()
         allocator.return_freed()  # saving needs room for the whole model once more
         peak = max(memory.bytes, trainee.feature_memory)
@@ -130,12 +130,13 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
 
 
 def _sample(
-    trainee: Trainee, material: Material, predicted: Predictions | None, device: torch.device
+    here: Session, trainee: Trainee, material: Material, predicted: Predictions | None
 ) -> integrity.Sample | None:
     """None: the test set stayed closed, or training came to nothing."""
     if predicted is None:
         return None
-    return integrity.sample(trainee.module, material.examples["test"], predicted.responses, device)
+    examples, device = material.examples["test"], here.accelerator.device
+    return integrity.sample(trainee.module, examples, predicted.responses, device, here.respond)
 
 
 def _holds_ours(module: nn.Module) -> bool:
@@ -151,7 +152,8 @@ def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:
 
     def validate() -> float:
         predictions = _predict(here, trainee, "validation")
-        scores = task.score(predictions.targets, task.predict(predictions.responses))
+        outputs = task.predict(predictions.responses)
+        scores = task.score(predictions.targets, outputs, here.facts().labels)
         return next(iter(scores.values())).value
 
     with keeper.waiting():
@@ -196,8 +198,8 @@ def _items(here: Session, predictions: Predictions | None, measured_N: np.ndarra
     return None if right_N is None else Items.of(predictions.ids, right_N, measured_N)
 
 
-def _unseen(labels: Sequence[str], targets_N: np.ndarray) -> tuple[str, ...]:
-    seen = set(targets_N.tolist())
+def _unseen(labels: Sequence[str], answers: np.ndarray) -> tuple[str, ...]:
+    seen = set(answers.tolist())
     return tuple(label for number, label in enumerate(labels) if number not in seen)
 
 
@@ -222,7 +224,7 @@ def _result(
     waiting: measure.Waiting,
 ) -> Result:
     recipe, task, examples, splits = here.recipe, here.task, trainee.examples, here.facts()
-    scores = {part: task.score(p.targets, task.predict(p.responses)) for part, p in predicted.items()}
+    scores = {part: task.score(p.targets, task.predict(p.responses), splits.labels) for part, p in predicted.items()}
     return Result(
         status="diverged" if done.diverged else "done",
         recipe=recipe.to_json(),
@@ -237,7 +239,7 @@ def _result(
         broken=None,
         labels=splits.labels,
         values=splits.values,
-        unseen=_unseen(splits.labels, examples["train"].targets),
+        unseen=_unseen(splits.labels, examples["train"].answers),
         rows=dict.fromkeys(SPLITS, 0) | {part: len(examples[part]) for part in here.parts},
         truncated={part: examples[part].truncated for part in here.parts},
         test_rows_in_train=splits.test_rows_in_train,

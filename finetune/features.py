@@ -20,7 +20,7 @@ from torch import Tensor
 from finetune import batches
 from finetune.anatomy import backbone
 from finetune.cache import keeping
-from finetune.encode import Examples, Features
+from finetune.encode import Batch, Examples, Features, at
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
 from finetune.measure import PeakMemory
@@ -44,7 +44,10 @@ def layers(body: PreTrainedModel, inputs: Mapping[str, Tensor], *, every: bool =
 
 
 def pool(hidden_NTE: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """One float32 vector per example: of its first token, of its last, and the mean over all that are not padding."""
+    """One float32 vector per example: of its first token, of its last, and the mean over all that are not padding.
+
+    Beside them those of all tokens: (N, T, E).
+    """
     hidden_NTE = hidden_NTE.float()
     mask_NT = inputs.get("attention_mask", hidden_NTE.new_ones(hidden_NTE.shape[:2]))
     weight_NT1 = mask_NT.unsqueeze(-1).float()
@@ -53,16 +56,23 @@ def pool(hidden_NTE: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "cls": hidden_NTE[:, 0],
         "mean": (hidden_NTE * weight_NT1).sum(dim=1) / weight_NT1.sum(dim=1),
         "last": hidden_NTE[torch.arange(len(last_N), device=last_N.device), last_N],
+        TOKEN: hidden_NTE,
     }
 
 
 POOLINGS = ("cls", "mean", "last")
+TOKEN = "token"  # where words are told one by one, nothing is pooled: each has the vector of its own token
 LAST = -1  # of the layers
 
 
 def check_pooling(pooling: str) -> None:
-    if pooling not in POOLINGS:
-        raise one_of("pooling", pooling, POOLINGS)
+    if pooling not in (*POOLINGS, TOKEN):
+        raise one_of("pooling", pooling, (*POOLINGS, TOKEN))
+
+
+def poolings(examples: Examples) -> tuple[str, ...]:
+    """Those that there are of such examples."""
+    return POOLINGS if examples.places is None else (TOKEN,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,20 +156,32 @@ class Extraction:
     @torch.inference_mode()
     def _pooled(self, body: PreTrainedModel, examples: Examples, folder: Path, last: bool) -> None:
         """Write a file for each pooling; vectors are on disk as soon as they are there, and then not in memory."""
+        ends, total = examples.vectors.cumsum(), int(examples.vectors.sum())
         for indices in batches.sweep(examples.lengths, tokens_per_pass(self.accelerator.device)):
             multiple = batches.multiple(len(indices))
             batch = examples.batch(indices, multiple).to(self.accelerator.device, self.dtype)
-            pooled = [pool(hidden_NTE, batch.inputs) for hidden_NTE in layers(body, batch.inputs, every=not last)]
-            for name in POOLINGS:
+            found = layers(body, batch.inputs, every=not last)
+            pooled = [_vectors(hidden_NTE, batch, poolings(examples)) for hidden_NTE in found]
+            own = zip(ends[indices].tolist(), examples.vectors[indices].tolist(), strict=True)
+            rows = np.concatenate([np.arange(end - count, end) for end, count in own])
+            for name in pooled[0]:
                 vectors_LNE = torch.stack([each[name] for each in pooled])
                 path = folder / f"{name}.npy"
                 if path.exists():
                     stored = np.load(path, mmap_mode="r+")
                 else:
                     count, _, width = vectors_LNE.shape
-                    stored = open_memmap(path, "w+", dtype=np.float32, shape=(count, len(examples), width))
-                stored[:, indices] = vectors_LNE.cpu().numpy()
+                    stored = open_memmap(path, "w+", dtype=np.float32, shape=(count, total, width))
+                stored[:, rows] = vectors_LNE.cpu().numpy()
             self.progress.advance(int(examples.lengths[indices].sum()))
+
+
+def _vectors(hidden_NTE: Tensor, batch: Batch, names: Sequence[str]) -> dict[str, Tensor]:
+    """One for each example, or for each word that was read, sentence after sentence."""
+    found = pool(hidden_NTE, batch.inputs)
+    if TOKEN in names:
+        found[TOKEN] = at(found[TOKEN], batch.targets)[batch.targets[..., 0] >= 0]
+    return {name: found[name] for name in names}
 
 
 def _at(stored_LNE: Tensor, layer: int) -> Tensor:

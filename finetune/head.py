@@ -39,9 +39,9 @@ class Head(nn.Module):
         self.linear = nn.Linear(features_NE.shape[1], outputs)
 
     def solve(self, objective: Objective, train: Features, penalty: float, progress: Silent) -> int:
-        """Fit it to features and their targets; returns the passes over them."""
-        targets_N = torch.from_numpy(train.targets)
-        return objective.solve(self.linear, train.features_NE, targets_N, penalty, progress, self.brought)
+        """Fit it to features and what is to be said of them; returns the passes over them."""
+        answers_N = torch.from_numpy(train.answers)
+        return objective.solve(self.linear, train.features_NE, answers_N, penalty, progress, self.brought)
 
     def brought(self, features_NE: Tensor) -> Tensor:
         return (features_NE.to(self.centre_E) - self.centre_E) / self.scale_E

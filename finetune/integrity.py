@@ -12,7 +12,7 @@ from torch import nn
 
 from finetune import batches
 from finetune.encode import Examples
-from finetune.evaluate import logits, predicting
+from finetune.evaluate import Responder, logits, predicting
 from finetune.precision import tokens_per_pass
 
 FEW = 4  # examples that a merged model is tried on, or one that writes
@@ -51,31 +51,50 @@ class Sample:
     """What a trained model said of some examples, N of them."""
 
     indices: np.ndarray
-    logits: np.ndarray  # (N, classes), or (N, tokens of the target, vocabulary)
+    responses: np.ndarray  # logits: (N, classes), of each example (words, classes), or (N, target's tokens, vocabulary)
+    respond: Responder = logits  # what asked for them
 
 
-def sample(module: nn.Module, examples: Examples, responses: np.ndarray, device: torch.device) -> Sample:
+def sample(
+    module: nn.Module,
+    examples: Examples,
+    responses: np.ndarray,
+    device: torch.device,
+    respond: Responder = logits,
+) -> Sample:
     """Of the logits that were scored; of written texts, those of the right ones: a text says not how close it was."""
     indices = batches.sweep(examples.lengths, tokens_per_pass(device))[-1]
-    if responses.dtype != object:
-        return Sample(indices=indices, logits=responses[indices])
+    if not _are_texts(responses):
+        return Sample(indices=indices, responses=responses[indices], respond=respond)
     few = indices[:FEW]  # a whole vocabulary for every token is much
-    return Sample(indices=few, logits=_logits(module, examples, few, device))
+    return Sample(indices=few, responses=_asked(module, examples, few, device, logits), respond=logits)
 
 
 def apart(restored: nn.Module, examples: Examples, said: Sample, device: torch.device) -> list[str]:
     """How far what was saved is from what was measured: what it says beside a sample of what it was saved from."""
-    again = _logits(restored, examples, said.indices, device)
-    most, allowed = float(np.abs(again - said.logits).max()), CLOSE[next(restored.parameters()).dtype]
-    if most <= allowed * max(1.0, float(np.abs(said.logits).max())):
+    before = _numbers(said.responses)
+    again = _numbers(_asked(restored, examples, said.indices, device, said.respond))
+    most, allowed = float(np.abs(again - before).max()), CLOSE[next(restored.parameters()).dtype]
+    if most <= allowed * max(1.0, float(np.abs(before).max())):
         return []
     return [f"saved and loaded again, its logits are up to {most:.2g} from those that were scored"]
 
 
-def _logits(module: nn.Module, examples: Examples, indices: np.ndarray, device: torch.device) -> np.ndarray:
+def _are_texts(responses: np.ndarray) -> bool:
+    return responses.dtype == object and isinstance(responses[0], str)
+
+
+def _asked(
+    module: nn.Module, examples: Examples, indices: np.ndarray, device: torch.device, respond: Responder
+) -> np.ndarray:
     batch = examples.batch(indices, batches.multiple(len(indices))).to(device, next(module.parameters()).dtype)
     with predicting(module), torch.no_grad():
-        return logits(module, batch)
+        return respond(module, batch)
+
+
+def _numbers(responses: np.ndarray) -> np.ndarray:
+    """All there are, where each example has as many as it has words; of a word that was not read there is none."""
+    return np.nan_to_num(np.concatenate(responses.tolist())) if responses.dtype == object else responses
 
 
 def unlike(

@@ -17,14 +17,13 @@ from torch import Tensor
 
 from finetune.augmentations import Augmentation, Tokens
 from finetune.cache import ENCODED, keeping, kept_dir
-from finetune.encode import Batch, Examples
+from finetune.encode import NOTHING, Batch, Examples
 from finetune.hashing import content_key
 from finetune.texts import Texts, texts
 
 if TYPE_CHECKING:
     import datasets
 
-NOTHING = -100  # a target that the loss leaves out, as torch calls it
 WRITTEN = "written.json"
 
 

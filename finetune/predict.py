@@ -1,4 +1,4 @@
-"""A finished run as a predictor: texts, pairs of texts or images in, labels with probabilities, values or texts out."""
+"""A finished run as a predictor: texts, pairs or images in; labels with probabilities, values, texts or tags out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
 
-from finetune import evaluate
+from finetune import evaluate, spans
 from finetune.anatomy import of_architecture
 from finetune.data.files.images import decoding
 from finetune.encode import Examples
@@ -55,6 +55,26 @@ class Written:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Span:
+    """Words that belong together, and what they are."""
+
+    text: str
+    kind: str
+    begin: int  # the number of its first word, from 0
+    end: int  # and of the word after its last
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tagged:
+    """What a run says of each word of one input."""
+
+    words: tuple[str, ...]
+    tags: tuple[str | None, ...]  # None: the model did not read the word
+    spans: tuple[Span, ...]  # of tags B-, I- and O
+    truncated: bool  # whether the text was longer than what the model reads, and was cut
+
+
+@dataclass(frozen=True, kw_only=True)
 class Predictor:
     """A trained model, called with a list of inputs. `module` is the bare one: `module(**batch.inputs).logits`."""
 
@@ -66,14 +86,14 @@ class Predictor:
     def recipe(self) -> Recipe:
         return self.setup.recipe
 
-    def __call__(self, inputs: Sequence[Input]) -> list[Prediction] | list[Value] | list[Written]:
+    def __call__(self, inputs: Sequence[Input]) -> list[Prediction] | list[Value] | list[Written] | list[Tagged]:
         """One prediction for each input, in their order, computed in batches as in training.
 
-        It is a `Value` of a task whose answers are numbers, a `Written` of one whose answers are texts, else a
-        `Prediction`.
+        It is a `Value` of a task whose answers are numbers, a `Written` of one whose answers are texts, a `Tagged` of
+        one that tells words, else a `Prediction`.
 
         Args:
-            inputs: texts, or pairs of texts as tuples, or images (paths, or as PIL has them).
+            inputs: texts, or pairs of texts as tuples, or images (paths, or as PIL has them). Spaces divide words.
 
         Raises:
             InputError: an input is none of these, or not what the model reads.
@@ -88,6 +108,8 @@ class Predictor:
         respond, accelerator = self.setup.respond, self.setup.accelerator
         responses = evaluate.predict(self.module, examples, accelerator, progress, respond).responses
         progress.end()
+        if examples.places is not None:
+            return self._tagged(responses, examples, inputs)
         shares_NC = self.recipe.task.probabilities(responses)
         return self._said(responses, examples) if shares_NC is None else self._read(responses, shares_NC, examples)
 
@@ -104,6 +126,18 @@ class Predictor:
         if outputs.dtype.kind == "f":
             return [Value(value=value, truncated=truncated) for value, truncated in said]
         return [Written(text=text, truncated=truncated) for text, truncated in said]
+
+    def _tagged(self, responses: np.ndarray, examples: Examples, inputs: Sequence[Any]) -> list[Tagged]:
+        outputs, cut, found = self.recipe.task.predict(responses), set(examples.cut), []
+        for number, (text, output) in enumerate(zip(inputs, outputs, strict=True)):
+            words = tuple(text.split())
+            tags = tuple(None if tag < 0 else self.labels[tag] for tag in output.tolist())
+            kept = spans.spans([tag or spans.OUTSIDE for tag in tags]) if spans.are_tags(self.labels) else []
+            together = tuple(
+                Span(text=" ".join(words[begin:end]), kind=kind, begin=begin, end=end) for begin, end, kind in kept
+            )
+            found.append(Tagged(words=words, tags=tags, spans=together, truncated=number in cut))
+        return found
 
     def _read(self, responses: np.ndarray, shares_NC: np.ndarray, examples: Examples) -> list[Prediction]:
         outputs, cut = self.recipe.task.predict(responses).tolist(), set(examples.cut)

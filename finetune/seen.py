@@ -178,6 +178,8 @@ def _replaced(rows: datasets.Dataset, given: str) -> datasets.Dataset:
     columns = {name: value for name, value in rows[:].items() if name != "text_pair"}
     if "image" in columns:
         return datasets.Dataset.from_dict(columns | {"image": [_open(given)]}).cast_column("image", datasets.Image())
+    if "words" in columns:
+        return datasets.Dataset.from_dict({"id": columns["id"], "words": [given.split()]})
     if "text" not in columns:
         raise InputError(f"this recipe's rows hold {', '.join(columns)} and no text to put yours in: leave it out")
     return datasets.Dataset.from_dict(columns | {"text": [given]})

@@ -197,9 +197,10 @@ class Session(Setup):
         return self.model(self.facts().labels, weights)
 
     def material(self) -> Material:
+        examples = self._augmented(self.examples())  # first: it looks at rows, and can say what is wrong with them
         return Material(
             **vars(self.pretrained(self.facts().labels)),
-            examples=self._augmented(self.examples()),
+            examples=examples,
             stock=lambda: replace(self, recipe=replace(self.recipe, attention=None)).material(),
             extraction=self.extraction,
         )

@@ -84,7 +84,7 @@ class Split(Part):
         Raises:
             InputError: a split would be empty, or classes are counted where there are none.
         """
-        if self.per_class is not None and not rows.labels:
+        if self.per_class is not None and "label" not in rows.train.column_names:
             raise InputError(
                 f"split.per_class is of labels, and these rows have none: leave it none, got {self.per_class}"
             )
@@ -176,10 +176,14 @@ def _hash(salt: str, id_: str) -> int:
 
 def repeated(known: datasets.Dataset, rows: datasets.Dataset) -> np.ndarray:
     """Whether each row's texts are those of a known one; of images nobody knows, and none is."""
-    columns = [name for name in ("text", "text_pair") if name in known.column_names]
+    columns = [name for name in ("text", "text_pair", "words") if name in known.column_names]
     if not columns:
         return np.zeros(len(rows), dtype=bool)
     return np.isin(_hashes("", rows, columns), np.unique(_hashes("", known, columns)))
+
+
+def _joined(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else "\x1e".join(value)
 
 
 def _hashes(salt: str, rows: datasets.Dataset, columns: Sequence[str]) -> np.ndarray:
@@ -189,5 +193,5 @@ def _hashes(salt: str, rows: datasets.Dataset, columns: Sequence[str]) -> np.nda
     for start in range(0, len(rows), PORTION):
         portion = rows[start : start + PORTION]
         texts = zip(*(portion[name] for name in columns), strict=True)
-        found[start : start + PORTION] = [_hash(salt, "\x1f".join(values)) for values in texts]
+        found[start : start + PORTION] = [_hash(salt, "\x1f".join(map(_joined, values))) for values in texts]
     return found

@@ -109,7 +109,7 @@ def _features(
 
 def _place(layer: int, pooling: str, train: Features, validation: Features, objective: Objective) -> Place:
     head = Head(train.features_NE, objective.outputs)
-    known_N, wanted_N = torch.from_numpy(train.targets), torch.from_numpy(validation.targets)
+    known_N, wanted_N = torch.from_numpy(train.answers), torch.from_numpy(validation.answers)
     asked_NE = head.brought(validation.features_NE)
     weights_PCE, bias_C = ridge(train.features_NE, known_N, objective.wanted, RIDGES, head.brought)
     outputs_PNC = torch.einsum("ne,pce->pnc", asked_NE, weights_PCE) + bias_C
@@ -121,9 +121,9 @@ def _place(layer: int, pooling: str, train: Features, validation: Features, obje
         ridge=objective.score(outputs_PNC[error_P.argmin()], wanted_N),
         nearest=objective.neighbours(
             train.features_NE[:PORTION],
-            train.targets[:PORTION],
+            train.answers[:PORTION],
             validation.features_NE,
-            validation.targets,
+            validation.answers,
             NEIGHBOURS,
         ),
     )
@@ -131,7 +131,7 @@ def _place(layer: int, pooling: str, train: Features, validation: Features, obje
 
 @torch.no_grad()
 def _try(place: Place, penalty: float, train: Features, validation: Features, objective: Objective) -> Tried:
-    head, wanted_N = Head(train.features_NE, objective.outputs), torch.from_numpy(validation.targets)
+    head, wanted_N = Head(train.features_NE, objective.outputs), torch.from_numpy(validation.answers)
     with torch.enable_grad():
         head.solve(objective, train, penalty, Silent())
     outputs_NC = head(validation.features_NE).logits

@@ -101,7 +101,7 @@ def fit(
 
     def backward(whole: np.ndarray) -> Tensor:
         """The loss of a global batch, or of this process' part of it; gradients are where `masters` collects them."""
-        terms, pieces = int(units[whole].sum()), cut(whole)
+        terms, pieces = max(1, int(units[whole].sum())), cut(whole)  # of no term there is no loss either
         total = torch.zeros((), device=accelerator.device)
         for number, indices in enumerate(pieces, 1):
             # a process left without examples still takes part in the sum of gradients: one example, weight zero

@@ -11,7 +11,7 @@ import datasets
 import numpy as np
 
 from finetune import evaluate
-from finetune.data import Data, Rows, classes
+from finetune.data import Data, Rows, answer, classes
 from finetune.errors import InputError
 from finetune.finished import Finished
 from finetune.hashing import content_key
@@ -51,8 +51,9 @@ def rows(here: Session, there: Session) -> tuple[datasets.Dataset, int, int]:
     recipe, data = here.recipe, there.recipe.data
     ours, theirs = recipe.data.load(here.fetched), data.load(there.fetched)
     every = theirs.train if theirs.test is None else theirs.test
-    if not ours.labels:
-        raise InputError(f"{recipe.name} has no labels, by whose names rows from elsewhere are chosen")
+    for name, held in ((recipe.name, ours.train), (data.title, every)):
+        if answer(held) != "label":
+            raise InputError(f"{name} has no labels, by whose names rows from elsewhere are chosen")
     _check_alike(recipe, ours.train, every, data)
     known_N = _known(recipe, ours.labels, theirs.labels, data)[classes(every)]
     every = every.remove_columns("label").add_column("label", known_N)  # pyright: ignore[reportCallIssue]
@@ -75,7 +76,7 @@ def _scored(run: Finished, here: Session, there: Session) -> Elsewhere:
     right_N = task.right(found.targets, outputs_N)
     return Elsewhere(
         of=there.recipe.data.title,
-        scores=task.score(found.targets, outputs_N),
+        scores=task.score(found.targets, outputs_N, run.predictor.labels),
         items=None if right_N is None else Items.of(found.ids, right_N),
         others=others,
         own=own,

@@ -10,13 +10,14 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiny
 
-from finetune import Budget, Full, Local, Recipe, Summarisation, Translation
-from finetune.data.toy import ToyPairs
+from finetune import Budget, Full, Local, Recipe, Summarisation, TokenClassification, Translation
+from finetune.data.toy import ToyPairs, ToyTags
 
 
 def pytest_collection_finish() -> None:
@@ -87,6 +88,12 @@ def toy_pairs(writer: Callable[[str], Path], own_cache: Path) -> Callable[[str],
         )
 
     return recipe
+
+
+@pytest.fixture
+def toy_tags(toy: Callable[[str], Recipe]) -> Callable[[str], Recipe]:
+    """The recipe for a tiny checkpoint of a family whose words are tagged."""
+    return lambda family: replace(toy(family), data=ToyTags(), task=TokenClassification())
 
 
 @pytest.fixture

@@ -203,7 +203,7 @@ def test_list_shows_what_there_is_to_choose_from_by_section(capsys: pytest.Captu
         *("recipes", "methods", "attentions", "augmentations", "data", "tasks", "tables", "studies", "engines")
     ]
     assert "  lora         LoRA: low-rank updates beside frozen weights (" in sections[1]
-    assert "  classification  Which of k classes a text, a pair of texts or an image belongs to." in sections[5]
+    assert "  classification        Which of k classes a text, a pair of texts or an image belongs to." in sections[5]
 
 
 def test_list_of_a_section_is_its_lines_alone_and_every_one_says_something(capsys: pytest.CaptureFixture[str]) -> None:

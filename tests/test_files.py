@@ -253,3 +253,80 @@ def test_a_file_read_in_portions_is_the_file_read_at_once(tmp_path: Path, monkey
 
 def test_rows_of_a_file_are_on_disk_not_in_memory(tmp_path: Path) -> None:
     assert read(csv(tmp_path, GOOD)).train.cache_files
+
+
+def sentences(folder: Path, *records: object, name: str = "names.jsonl") -> Files:
+    (folder / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+    return Files(train=str(folder / name), words="words")
+
+
+NAMES = [
+    {"words": ["Ann", "saw", "Rome"], "tags": ["B-person", "O", "B-place"], "film": "a"},
+    {"words": ["No"], "tags": ["O"], "film": "b"},
+]
+
+
+def test_sentences_are_lists_of_words_and_of_tags_that_are_numbered_by_name(tmp_path: Path) -> None:
+    data = sentences(tmp_path, *NAMES, NAMES[1])
+    rows = read(data)
+    assert rows.labels == ("B-person", "B-place", "O")
+    assert rows.train["words"][:] == [["Ann", "saw", "Rome"], ["No"], ["No"]]
+    assert rows.train["tags"][:] == [[0, 2, 1], [2], [2]]
+    assert len(set(rows.train["id"])) == 3
+    assert rows.train["id"][2] == f"{rows.train['id'][1]}-1"
+    datasets.Dataset.from_list(NAMES).to_parquet(tmp_path / "names.parquet")
+    assert read(replace(data, train=str(tmp_path / "names.parquet"))).train["id"][:] == rows.train["id"][:2]
+
+
+def test_sentences_may_have_other_column_names_ids_and_groups(tmp_path: Path) -> None:
+    records = [
+        {"tokens": each["words"], "ner": each["tags"], "film": each["film"], "n": n} for n, each in enumerate(NAMES)
+    ]
+    data = replace(sentences(tmp_path, *records), words="tokens", tags="ner", id="n", group="film")
+    rows = read(data)
+    assert (rows.train["id"][:], rows.train["group"][:]) == (["0", "1"], ["a", "b"])
+    assert data.fetch(Silent()).sha256 != replace(data, tags="film").fetch(Silent()).sha256
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"words": ["a", "b"], "tags": ["O"]}, r"names\.jsonl: row 2 has 2 words and 1 tags: each word must have one$"),
+        ({"words": [], "tags": []}, r"names\.jsonl: row 2 has no words: a sentence to be tagged has at least one$"),
+        ({"words": None, "tags": ["O"]}, r"names\.jsonl: row 2: column 'words' must hold a list, got None$"),
+        ({"words": ["a", None], "tags": ["O", "O"]}, r"names\.jsonl: row 2: word 2 or its tag is missing$"),
+    ],
+)
+def test_a_broken_sentence_is_named_with_its_row(tmp_path: Path, record: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read(sentences(tmp_path, NAMES[0], record))
+
+
+def test_a_tag_that_only_test_has_a_repeated_id_and_texts_for_lists_are_named(tmp_path: Path) -> None:
+    data = sentences(tmp_path, *NAMES)
+    sentences(tmp_path, {"words": ["x"], "tags": ["B-persn"]}, name="test.jsonl")
+    with pytest.raises(InputError, match=r"test\.jsonl: row 1: unknown tag 'B-persn'; did you mean 'B-person'"):
+        read(replace(data, test=str(tmp_path / "test.jsonl")))
+    with pytest.raises(InputError, match=r"column 'film' must be unique, 'a' occurs more than once"):
+        read(replace(sentences(tmp_path, NAMES[0], NAMES[0]), id="film"))
+    with pytest.raises(InputError, match=r"row 1: column 'film' must hold a list, got 'a'"):
+        read(replace(sentences(tmp_path, *NAMES), tags="film"))
+    with pytest.raises(InputError, match=r"no column for data\.words: unknown column 'wrods'; did you mean 'words'\?"):
+        read(replace(sentences(tmp_path, *NAMES), words="wrods"))
+    with pytest.raises(InputError, match=r"holds one class only \(O\)"):
+        read(sentences(tmp_path, NAMES[1]))
+
+
+def test_words_and_values_are_not_said_together_nor_of_a_folder(tmp_path: Path) -> None:
+    data = sentences(tmp_path, *NAMES)
+    with pytest.raises(
+        InputError, match=r"data\.value and data\.words are two things to be said, one of which must be"
+    ):
+        replace(data, value="points")
+    with pytest.raises(InputError, match=r"data\.words is of files of rows and has no meaning for the folder"):
+        replace(data, train=str(tmp_path)).fetch(Silent())
+
+
+def test_where_no_words_are_named_the_data_is_what_it_was(tmp_path: Path) -> None:
+    data = csv(tmp_path, GOOD)
+    assert data.fetch(Silent()).sha256 == replace(data, tags="other").fetch(Silent()).sha256

@@ -558,3 +558,68 @@ def test_texts_to_be_written_are_found_within_another_column(server: HubServer, 
 
 def test_a_field_that_came_later_leaves_the_hash_of_rows_with_labels() -> None:
     assert "target" not in repr(SST)
+
+
+NER = ("O", "B-PER", "I-PER")
+
+
+def names(folder: Path, tags: Features | None, *values: list[object]) -> None:
+    folder.mkdir(exist_ok=True)
+    for split in ("train", "test"):
+        given = {"tokens": [["Ann", "Lee", "ran"], ["No"]], "ner_tags": list(values), "pos": [1.0, 2.0]}
+        with (folder / f"{split}-00000-of-00001.parquet").open("wb") as file:
+            datasets.Dataset.from_dict(given, features=tags).to_parquet(file)
+
+
+def listed(kind: object) -> Features:
+    return Features(
+        {"tokens": datasets.List(Value("string")), "ner_tags": datasets.List(kind), "pos": Value("float64")}  # pyright: ignore
+    )
+
+
+TAGGED = HubDataset(id=GLUE, words="tokens", tags="ner_tags")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "labels"),
+    [
+        (ClassLabel(names=list(NER)), ([1, 2, 0], [0]), NER),
+        (Value("string"), (["B-PER", "I-PER", "O"], ["O"]), ("B-PER", "I-PER", "O")),
+        (Value("int64"), ([1, 2, 0], [0]), ("0", "1", "2")),
+    ],
+)
+def test_words_come_with_the_names_of_their_tags(
+    server: HubServer, tmp_path: Path, kind: object, values: tuple[list[object], ...], labels: tuple[str, ...]
+) -> None:
+    names(tmp_path / "names", listed(kind), *values)
+    server.publish("dataset", GLUE, tmp_path / "names")
+    loaded = TAGGED.load(TAGGED.fetch(Silent()))
+    assert loaded.labels == labels
+    assert loaded.test is not None
+    for part in (loaded.train, loaded.test):
+        assert set(part.column_names) == {"id", "words", "tags"}
+        assert part["words"][:] == [["Ann", "Lee", "ran"], ["No"]]
+        told = [labels[tag] for tag in part["tags"][0]]
+        assert told in (["B-PER", "I-PER", "O"], ["1", "2", "0"])
+    assert loaded.train["id"][:] == ["train-000000", "train-000001"]
+    assert TAGGED.fetch(Silent()).sha256 != replace(TAGGED, tags="pos").fetch(Silent()).sha256
+
+
+def test_columns_that_hold_no_words_or_no_tags_are_named(server: HubServer, tmp_path: Path) -> None:
+    names(tmp_path / "names", listed(ClassLabel(names=list(NER))), [-1, 2, 0], [0])
+    server.publish("dataset", GLUE, tmp_path / "names")
+    fetched = TAGGED.fetch(Silent())
+    for change, said in (
+        ({}, "split 'train' of someone/glue has 1 rows without tags; choose another data.train"),
+        ({"words": "pos"}, "column 'pos' of someone/glue holds no lists of words but Value('float64')"),
+        ({"tags": "tag"}, "unknown column of someone/glue 'tag'; did you mean"),
+    ):
+        with pytest.raises(InputError) as caught:
+            replace(TAGGED, **change).load(fetched)
+        assert str(caught.value).startswith(said)
+    with pytest.raises(InputError, match=r"data\.words and data\.tags must be given together, got 'tokens' and None"):
+        HubDataset(id=GLUE, words="tokens")
+    with pytest.raises(
+        InputError, match=r"data\.value and data\.tags are two things to be said, one of which must be n"
+    ):
+        replace(TAGGED, value="pos")

@@ -154,6 +154,6 @@ def test_logits_of_another_model_are_apart(toy: Callable[[str], Recipe], tmp_pat
     recipe = toy("bert")
     predictor = load(run(recipe, out=tmp_path).folder or "")
     examples = predictor.encode(["a cat", "a dog and a horse"])
-    other = Sample(indices=np.arange(2), logits=np.full((2, len(predictor.labels)), 9.0, dtype=np.float32))
+    other = Sample(indices=np.arange(2), responses=np.full((2, len(predictor.labels)), 9.0, dtype=np.float32))
     (said,) = integrity.apart(predictor.module, examples, other, torch.device("cpu"))
     assert said.startswith("saved and loaded again, its logits are up to 9")

@@ -24,7 +24,7 @@ EXPECTED = {
     *("numbers_es", "numbers_ko", "dates", "gpt_headlines", "t5_opus_books", "gpt2_cnn_dailymail"),
     *("numbers_rnn", "numbers_rnn_attention", "numbers_lstm", "numbers_lstm_attention", "vit_scratch"),
     *("roberta_sst2", "roberta_mrpc", "roberta_qnli", "roberta_qqp", "roberta_rte", "roberta_mnli"),
-    *("bert_magnitudes", "magnitudes_scratch", "roberta_stsb"),
+    *("bert_magnitudes", "magnitudes_scratch", "roberta_stsb", "bert_date_parts", "bert_conll"),
 }
 
 

@@ -12,7 +12,7 @@ from finetune.commands import Command
 from finetune.errors import InputError
 
 if TYPE_CHECKING:
-    from finetune.predict import Prediction, Value, Written
+    from finetune.predict import Prediction, Tagged, Value, Written
 
 WIDTH = 60  # of an input, where it is a line of a list
 
@@ -53,14 +53,17 @@ class Predict(Command):
         return 0
 
 
-def _said(found: Prediction | Value | Written) -> tuple[str, str]:
-    """A label and how likely it is, or a value, or a text."""
-    from finetune.predict import Prediction, Value
+def _said(found: Prediction | Value | Written | Tagged) -> tuple[str, str]:
+    """A label and how likely it is, or a value, a text, the spans in one, or each word's tag if there are none."""
+    from finetune.predict import Prediction, Tagged, Value
 
     if isinstance(found, Prediction):
         return found.label, f"{found.probability:.3f}"
     if isinstance(found, Value):
         return f"{found.value:.6g}", ""
+    if isinstance(found, Tagged):
+        words = [f"{word} {tag or '?'}" for word, tag in zip(found.words, found.tags, strict=True)]
+        return " · ".join([f"{span.text} {span.kind}" for span in found.spans] or words), ""
     return " ".join(found.text.split()), ""
 
 

@@ -1,8 +1,8 @@
 """Where rows come from. A data set is a frozen value; `load` gives rows whose ids never change.
 
-Columns: `id` (str), what is to be said — `label` (index into `labels`), `value` (a number) or `target` (a text) —, what
-is read — `text` and perhaps `text_pair`, or `image` — and, where rows of one source must not be on two sides of a
-split, `group` (str).
+Columns: `id` (str), what is to be said — `label` (index into `labels`), `value` (a number), `target` (a text) or `tags`
+(indices into `labels`, one for each word) —, what is read — `text` and perhaps `text_pair`, or `words`, or `image` —
+and, where rows of one source must not be on two sides of a split, `group` (str).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from finetune import assets, packaged
-from finetune.errors import InputError
+from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
 from finetune.parts import Part
 from finetune.progress import Silent
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import datasets
 
 PORTION = 10_000  # rows looked at together
-ANSWERS = ("label", "target", "value")  # columns that hold what is to be said; of several the first counts
+ANSWERS = ("label", "target", "value", "tags")  # columns that hold what is to be said; of several the first counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Rows:
 
     train: datasets.Dataset
     test: datasets.Dataset | None  # None: no test set of its own, one is cut from train
-    labels: tuple[str, ...]  # empty where what is to be said is no label but a number or a text
+    labels: tuple[str, ...]  # or tags; empty where what is to be said is a number or a text
 
 
 class Data(Part, ABC):
@@ -84,6 +84,42 @@ def to_pairs(columns: Mapping[str, Sequence[Any]]) -> datasets.Dataset:
     import datasets
 
     return datasets.Dataset.from_dict(dict(columns))
+
+
+def to_tagged(columns: Mapping[str, Sequence[Any]], labels: Sequence[str], where: str) -> datasets.Dataset:
+    """Rows from columns in memory, with as many `tags`, given by name, as there are `words`.
+
+    Args:
+        where: they come from, for people.
+
+    Raises:
+        InputError: a row has no words, or not as many tags, or one that is no label.
+    """
+    import datasets
+
+    index = {label: position for position, label in enumerate(labels)}
+    numbers = []
+    for number, (words, tags) in enumerate(zip(columns["words"], columns["tags"], strict=True), 1):
+        check_words(words, tags, f"{where}: row {number}")
+        unknown = next((tag for tag in tags if tag not in index), None)
+        if unknown is not None:
+            raise InputError(f"{where}: row {number}: {one_of('tag', unknown, labels)}")
+        numbers.append([index[tag] for tag in tags])
+    return datasets.Dataset.from_dict({**columns, "tags": numbers})
+
+
+def check_words(words: Sequence[str], tags: Sequence[Any], where: str) -> None:
+    """
+    Raises:
+        InputError: a sentence has no words, or not as many tags, or nothing where one should be.
+    """
+    if not words:
+        raise InputError(f"{where} has no words: a sentence to be tagged has at least one")
+    if len(words) != len(tags or ()):
+        raise InputError(f"{where} has {len(words)} words and {len(tags or ())} tags: each word must have one")
+    if None in words or None in tags:
+        number = next(number for number, pair in enumerate(zip(words, tags, strict=True), 1) if None in pair)
+        raise InputError(f"{where}: word {number} or its tag is missing")
 
 
 def answer(rows: datasets.Dataset) -> str | None:

@@ -17,11 +17,12 @@ from huggingface_hub import DatasetCard
 from huggingface_hub.utils import filter_repo_objects
 
 from finetune.cache import cache_dir
-from finetune.data import Data, Fetched, Rows, class_names, quiet
+from finetune.data import Data, Fetched, Rows, class_names, quiet, to_tagged
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
 from finetune.progress import Silent
 
+SAID = ("target", "value", "tags")  # fields of what may be said in place of labels
 NUMBERS = ("float", "int", "uint")  # how the names of their formats begin
 
 
@@ -43,20 +44,29 @@ class HubDataset(Data):
     # shown, and so hashed, only where it is given
     target: str | None = field(default=None, repr=False)
     value: str | None = field(default=None, repr=False)  # the same of numbers that are to be said
+    # the same of lists of words, in place of texts, and of as many tags that are to be said
+    words: str | None = field(default=None, repr=False)
+    tags: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.target is not None and self.value is not None:
+        said = [name for name in SAID if getattr(self, name) is not None]
+        if len(said) > 1:
+            first, second = said[:2]
             raise InputError(
-                "data.target and data.value are two things to be said, one of which must be none; got "
-                f"{self.target!r} and {self.value!r}"
+                f"data.{first} and data.{second} are two things to be said, one of which must be none; got "
+                f"{getattr(self, first)!r} and {getattr(self, second)!r}"
             )
+        if (self.words is None) != (self.tags is None):
+            raise InputError(f"data.words and data.tags must be given together, got {self.words!r} and {self.tags!r}")
 
     def fetch(self, progress: Silent) -> Fetched:
         from finetune import hub
 
         folder, commit = hub.snapshot(self.id, "dataset", self.revision, ("README.md", *self.files), progress)
-        said = [*([] if self.target is None else [self.target]), *([] if self.value is None else ["value", self.value])]
+        said = [] if self.target is None else [self.target]
+        for name in ("value", "words", "tags"):
+            said += [] if getattr(self, name) is None else [name, getattr(self, name)]
         sha256 = content_key(replace(self, revision=commit), *said)  # a commit is the hash of what it holds
         return Fetched(path=folder, sha256=sha256, source={"dataset": self.id, "revision": commit})
 
@@ -74,6 +84,8 @@ class HubDataset(Data):
         assert isinstance(parts, datasets.DatasetDict)
         train = self._part(parts, "train")
         test = None if self.test is None else self._part(parts, "test")
+        if self._answer == "tags":
+            return self._tagged(train, test)
         if self._answer != "label":
             return Rows(train=train, test=test, labels=())
         feature = train.features["label"]
@@ -85,7 +97,7 @@ class HubDataset(Data):
     @property
     def _answer(self) -> str:
         """Our name of the column that holds what is to be said."""
-        return next((name for name in ("target", "value") if getattr(self, name) is not None), "label")
+        return next((name for name in SAID if getattr(self, name) is not None), "label")
 
     def _splits(self, folder: Path) -> tuple[str | None, dict[str, list[str]]]:
         """The config and its splits' files, as patterns: as the card says, else guessed from the files' names."""
@@ -128,6 +140,8 @@ class HubDataset(Data):
         name = getattr(self, role)
         table = parts[name]
         wanted = {"text": self.text, "text_pair": self.text_pair, "image": self.image}
+        if self.words is not None:
+            wanted = {"words": self.words}
         wanted[self._answer] = getattr(self, self._answer)
         chosen: dict[str, Any] = {column: new for new, column in wanted.items() if column is not None}
         if any("." in column for column in chosen.keys() - set(table.column_names)):
@@ -140,6 +154,8 @@ class HubDataset(Data):
             self._check_labels(table, role, name)
         if self._answer == "value":
             self._check_values(table, role, name)
+        if self._answer == "tags":
+            self._check_tags(table, role, name)
         return table.add_column("id", [f"{name}-{number:06d}" for number in range(len(table))])  # pyright: ignore
 
     def _check_labels(self, table: datasets.Dataset, role: str, name: str) -> None:
@@ -164,6 +180,34 @@ class HubDataset(Data):
             raise InputError(
                 f"split {name!r} of {self.id} has {without} rows without a value; choose another data.{role}"
             )
+
+    def _check_tags(self, table: datasets.Dataset, role: str, name: str) -> None:
+        for what, column in (("words", self.words), ("tags", self.tags)):
+            each = getattr(table.features[what], "feature", None)
+            if not isinstance(each, datasets.Value | datasets.ClassLabel) or each.dtype.startswith("float"):
+                raise InputError(f"column {column!r} of {self.id} holds no lists of {what} but {table.features[what]}")
+        hidden = (None, -1) if isinstance(table.features["tags"].feature, datasets.ClassLabel) else (None,)
+        without = sum(tags is None or any(tag in hidden for tag in tags) for tags in table["tags"])
+        if without:
+            raise InputError(f"split {name!r} of {self.id} has {without} rows without tags; choose another data.{role}")
+
+    def _tagged(self, train: datasets.Dataset, test: datasets.Dataset | None) -> Rows:
+        """Rows with the numbers of their tags: as the data set has them, else by name."""
+        feature = train.features["tags"].feature
+        if isinstance(feature, datasets.ClassLabel):
+            return Rows(train=train, test=test, labels=tuple(feature.names))
+        named = (str(tag) for tags in train["tags"] for tag in tags)
+        labels = class_names(named, f"split {self.train!r} of {self.id}")
+        return Rows(
+            train=self._numbered(train, labels, self.train),
+            test=None if test is None else self._numbered(test, labels, self.test),
+            labels=labels,
+        )
+
+    def _numbered(self, table: datasets.Dataset, labels: tuple[str, ...], name: str | None) -> datasets.Dataset:
+        columns = {"id": table["id"][:], "words": table["words"][:]}
+        tags = [[str(tag) for tag in each] for each in table["tags"]]
+        return to_tagged({**columns, "tags": tags}, labels, f"split {name!r} of {self.id}")
 
     def _indexed(self, table: datasets.Dataset, labels: tuple[str, ...]) -> datasets.Dataset:
         index = {label: position for position, label in enumerate(labels)}

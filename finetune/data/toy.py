@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from finetune.data import Data, Fetched, Rows, to_pairs, to_rows
+from finetune.data import Data, Fetched, Rows, to_pairs, to_rows, to_tagged
 from finetune.hashing import content_key
 from finetune.progress import Silent
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WORDS = {"animal": ("cat", "dog", "horse", "sheep"), "number": ("one", "two", "three", "four"), "sky": ("sun", "moon")}
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
+TAGS = ("O", "B-animal", "I-animal", "B-number", "I-number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,21 @@ class ToyPairs(Data):
         return Rows(train=_pairs(pairs[self.test :]), test=_pairs(pairs[: self.test]), labels=())
 
 
+@dataclass(frozen=True, kw_only=True)
+class ToyTags(Data):
+    """Three to twelve words, with runs of animals and of numbers as spans; two animals with a hyphen are one word."""
+
+    train: int = 60
+    test: int = 30
+
+    def fetch(self, progress: Silent) -> Fetched:
+        return _made(self)
+
+    def load(self, fetched: Fetched) -> Rows:
+        parts = {"train": _tagged("train", self.train, 0), "test": _tagged("test", self.test, 1)}
+        return Rows(train=parts["train"], test=parts["test"], labels=TAGS)
+
+
 def _made(data: Data) -> Fetched:
     return Fetched(path=Path(), sha256=content_key(data))
 
@@ -89,6 +105,20 @@ def _texts(part: str, count: int, seed: int) -> datasets.Dataset:
         own = rng.random(rng.integers(3, 13)) < 0.9
         texts.append(" ".join(str(rng.choice(WORDS[label] if mine else every)) for mine in own))
     return to_rows({"id": [f"{part}-{n}" for n in range(count)], "text": texts, "label": labels}, tuple(WORDS))
+
+
+def _tagged(part: str, count: int, seed: int) -> datasets.Dataset:
+    rng = np.random.default_rng(seed)
+    columns: dict[str, list[Any]] = {"id": [f"{part}-{number}" for number in range(count)], "words": [], "tags": []}
+    for _ in range(count):
+        kinds = rng.choice(list(WORDS), size=rng.integers(3, 13)).tolist()
+        pairs = [kind == "animal" and rng.random() < 0.2 for kind in kinds]
+        words = [str(rng.choice(WORDS[kind])) + "-cat" * pair for kind, pair in zip(kinds, pairs, strict=True)]
+        columns["words"].append(words)
+        before = ["sky", *kinds[:-1]]
+        tags = [f"{'I' if last == kind else 'B'}-{kind}" for last, kind in zip(before, kinds, strict=True)]
+        columns["tags"].append([tag if tag in TAGS else "O" for tag in tags])
+    return to_tagged(columns, TAGS, f"toy {part}")
 
 
 def _images(part: str, count: int, side: int, seed: int) -> datasets.Dataset:

@@ -182,6 +182,18 @@ class Solved(Method):
             )
         return start.objective
 
+    def check_whole(self, material: Material) -> None:
+        """
+        Raises:
+            InputError: it has one answer for a whole example, and the task asks for one a word.
+        """
+        if material.examples["train"].places is not None:
+            name = type(self).__module__.rpartition(".")[2]
+            raise InputError(
+                f"method {name} has one answer for a whole example, and the task asks for one a word; frozen with "
+                "method.pooling token does, and so do methods that train"
+            )
+
     def budget(self, budget: Budget) -> Budget:
         return Budget()  # whatever the recipe says: nothing goes through the loop
 

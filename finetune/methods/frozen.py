@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from finetune.anatomy import backbone
+from finetune.encode import Examples
 from finetune.errors import InputError
-from finetune.features import LAST, POOLINGS, check_pooling, layers, pool
+from finetune.features import LAST, check_pooling, layers, pool, poolings
 from finetune.head import Head
 from finetune.methods import Material, Method, Pretrained, Solved, Trainee
 from finetune.objective import Objective
@@ -36,8 +37,9 @@ class Frozen(Solved):
     Of classes it is a penalised logistic regression, of values a ridge regression in closed form.
 
     Which vector stands for an example matters more than most of what is tuned: `layer` counts from what the embeddings
-    say (0) or from the end (-1), `pooling` is the first token's (cls), the mean over all tokens, or the last token's.
-    Each of the three may be None: then it is whichever is best on the validation rows.
+    say (0) or from the end (-1), `pooling` is the first token's (cls), the mean over all tokens, or the last token's;
+    where each word is told by itself it is its own token's (token). Each of the three may be None: then it is whichever
+    is best on the validation rows.
     """
 
     layer: int | None = LAST
@@ -60,6 +62,7 @@ class Frozen(Solved):
 
     def trainee(self, material: Material) -> Trainee:
         objective = self.objective(material)
+        self._check_pooling(material.examples["train"])
         if None in (self.layer, self.pooling, self.penalty):
             return self._chosen(material, objective)
         layer, pooling, penalty = self.layer, self.pooling, self.penalty
@@ -81,12 +84,19 @@ class Frozen(Solved):
             solve=partial(head.solve, objective, train, penalty),
         )
 
+    def _check_pooling(self, train: Examples) -> None:
+        if self.pooling is not None and self.pooling not in poolings(train):
+            told = "an example is told as a whole" if train.places is None else "each word is told by itself"
+            raise InputError(
+                f"method.pooling must be {' or '.join(poolings(train))} where {told}, got {self.pooling!r}"
+            )
+
     def _chosen(self, material: Material, objective: Objective) -> Trainee:
         """The same with every field that was left open settled on the validation rows."""
         stored, _ = material.extraction.every(
             lambda: material.build(material.weights)[0],
             {part: material.examples[part] for part in ("train", "validation")},
-            among=POOLINGS if self.pooling is None else (self.pooling,),
+            among=poolings(material.examples["train"]) if self.pooling is None else (self.pooling,),
             last=self.layer == LAST,
         )
         started = time.perf_counter()

@@ -32,6 +32,7 @@ class Majority(Solved):
 
     def trainee(self, material: Material) -> Trainee:
         objective = self.objective(material)
+        self.check_whole(material)
         module = Constant(objective.outputs).to(material.device)
         return Trainee(
             module=module,

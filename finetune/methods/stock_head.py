@@ -29,6 +29,7 @@ class StockHead(Frozen):
     """
 
     def trainee(self, material: Material) -> Trainee:
+        self.check_whole(material)  # a word's prediction moves too, but there is no record of it
         stock = super().trainee(material.stock())
         assert isinstance(stock.module, Head)
         examples = {part: each for part, each in material.examples.items() if part != "train"}

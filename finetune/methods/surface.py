@@ -51,6 +51,7 @@ class Surface(Solved):
 
     def trainee(self, material: Material) -> Trainee:
         objective = self.objective(material)
+        self.check_whole(material)
         train, started = material.examples["train"], time.perf_counter()
         weight_V = torch.ones(3 * SIDE**2) if train.reached is None else _rarity(train)
         module = Linear(weight_V, objective.outputs, texts=train.reached is not None).to(material.device)

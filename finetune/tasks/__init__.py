@@ -16,13 +16,12 @@ from torch import Tensor
 
 from finetune.checkpoint import Weights
 from finetune.data import answer
-from finetune.encode import Batch, Examples
+from finetune.encode import NOTHING, Batch, Examples
 from finetune.errors import InputError
 from finetune.evaluate import Responder, logits
 from finetune.inputs import encoded, reads
 from finetune.loading import load_config, load_image_processor, load_model, load_tokenizer
 from finetune.objective import Objective
-from finetune.pairs import NOTHING
 from finetune.parts import Part
 from finetune.stats import Estimate
 from finetune.texts import longest_text
@@ -36,6 +35,7 @@ ANSWERS = {
     "label": "labels, among which Classification chooses",
     "value": "values, which Regression says",
     "target": "texts to be written as targets, by Translation or Summarisation",
+    "tags": "tags of words, which TokenClassification tells",
 }
 
 
@@ -84,9 +84,9 @@ class Task(Part, ABC):
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The summed loss of a batch, in float32; the loop divides by the units of the whole global batch."""
 
-    @abstractmethod
     def units(self, examples: Examples) -> np.ndarray:
         """How many terms of the loss each example has."""
+        return examples.terms
 
     def responder(self, weights: Weights) -> Responder:
         """What is kept of a model's answer to each example of a batch: its logits, unless the task knows better."""
@@ -105,36 +105,32 @@ class Task(Part, ABC):
         """What is written down of each prediction, beside its id."""
 
     @abstractmethod
-    def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
-        """Scores over examples, the headline first. Pure."""
+    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
+        """Scores over examples, the headline first; `labels` are what their numbers stand for. Pure."""
 
     @abstractmethod
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray | None:
         """Whether each example was right, or its score from 0 to 1, where the headline is their mean; else None."""
 
 
-class Reading(Task):
-    """A task whose answer is read off one vector: of a text, of a pair of texts or of an image."""
+class Headed(Task):
+    """A task whose answer a head reads off vectors, as a column of the rows has it."""
 
     column: ClassVar[str]  # of rows, that holds what is to be said
     does: ClassVar[str]  # with it, for people
     max_length: int | None
-    image_size: int | None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.image_size is not None and self.image_size < 1:
-            raise InputError(f"task.image_size must be at least 1 pixel, got {self.image_size}")
+    def answered(self, rows: Callable[[], datasets.Dataset]) -> Callable[[], datasets.Dataset]:
+        """The rows, once they are asked for, if they hold such answers, or nothing is known of those."""
 
-    def encode(self, rows: Callable[[], datasets.Dataset], weights: Weights, key: str) -> Examples:
-        def answered() -> datasets.Dataset:
+        def checked() -> datasets.Dataset:
             found = rows()
             held = answer(found)
             if held not in (self.column, None):  # of rows of the moment nobody knows it
                 raise self.unfit(held)
             return found
 
-        return encoded(answered, weights, key, max_length=self.max_length, image_size=self.image_size)
+        return checked
 
     def unfit(self, held: str | None = None) -> InputError:
         """What is said of rows that it cannot learn from.
@@ -144,6 +140,24 @@ class Reading(Task):
         """
         told = "" if held is None else f": its rows have {ANSWERS[held]}"
         return InputError(f"task {type(self).__name__} {self.does}, and the data has none{told}")
+
+    def save_encoder(self, weights: Weights, folder: Path) -> None:
+        images = reads(load_config(weights)) == "image"
+        (load_image_processor if images else load_tokenizer)(weights).save_pretrained(folder)
+
+
+class Reading(Headed):
+    """A task whose answer is read off one vector: of a text, of a pair of texts or of an image."""
+
+    image_size: int | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.image_size is not None and self.image_size < 1:
+            raise InputError(f"task.image_size must be at least 1 pixel, got {self.image_size}")
+
+    def encode(self, rows: Callable[[], datasets.Dataset], weights: Weights, key: str) -> Examples:
+        return encoded(self.answered(rows), weights, key, max_length=self.max_length, image_size=self.image_size)
 
     def headed(
         self, labels: tuple[str, ...], weights: Weights, attention: str
@@ -159,13 +173,6 @@ class Reading(Task):
             # the config calls so
             model.config.pad_token_id = load_tokenizer(weights).pad_token_id
         return model, head
-
-    def save_encoder(self, weights: Weights, folder: Path) -> None:
-        images = reads(load_config(weights)) == "image"
-        (load_image_processor if images else load_tokenizer)(weights).save_pretrained(folder)
-
-    def units(self, examples: Examples) -> np.ndarray:
-        return np.ones(len(examples), dtype=np.int64)
 
 
 class Writing(Task):
@@ -187,7 +194,7 @@ class Writing(Task):
 
         def checked() -> datasets.Dataset:
             found = rows()
-            held = {"label": "labels", "value": "values"}.get(answer(found) or "")
+            held = {"label": "labels", "value": "values", "tags": "tags of words"}.get(answer(found) or "")
             if "text" not in found.column_names or held:
                 name, held = type(self).__name__, held or "no texts"
                 raise InputError(f"task {name} writes texts and needs rows with one as target; the data has {held}")
@@ -220,9 +227,6 @@ class Writing(Task):
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         scores, wanted = logits.float().flatten(0, 1), batch.targets.flatten()
         return F.cross_entropy(scores, wanted, ignore_index=NOTHING, reduction="sum")
-
-    def units(self, examples: Examples) -> np.ndarray:
-        return examples.terms
 
     def predict(self, responses: np.ndarray) -> np.ndarray:
         return responses

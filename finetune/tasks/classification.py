@@ -60,7 +60,7 @@ class Classification(Reading):
             said = {"label": labels[target], "predicted": labels[output]}
             yield {**said, "target": target, "output": output, "logits": scores}
 
-    def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
+    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
         from finetune.metrics import Accuracy, MacroF1  # `evaluate` takes seconds to import: not before it is needed
 
         macro_f1 = MacroF1.formula(targets, outputs)

@@ -58,8 +58,6 @@ class Regression(Reading):
             raise InputError(f"task.deviation must be above 0 and finite, or none, got {self.deviation}")
 
     def settled(self, labels: tuple[str, ...], values: tuple[float, float] | None) -> Regression:
-        if labels:
-            raise self.unfit("label")
         if values is None:
             raise self.unfit()
         mean, deviation = values
@@ -79,8 +77,6 @@ class Regression(Reading):
     def model(
         self, labels: tuple[str, ...], weights: Weights, attention: str
     ) -> tuple[PreTrainedModel, tuple[str, ...]]:
-        if labels:
-            raise self.unfit("label")
         model, head = self.headed((VALUE,), weights, attention)
         model.config.problem_type = "regression"
         model.config.standardised = {"mean": self.mean, "deviation": self.deviation}
@@ -97,7 +93,7 @@ class Regression(Reading):
         for target, output, said in zip(targets.tolist(), outputs, logits, strict=True):
             yield {"target": target, "output": output, "logits": said}
 
-    def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
+    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
         return {
             "pearson": correlation.pearson(targets, outputs),
             "spearman": correlation.spearman(targets, outputs),

@@ -100,7 +100,7 @@ class Summarisation(Writing):
 
         return write
 
-    def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
+    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
         found = overlap.rouge(targets.tolist(), outputs.tolist())
         return {NAMES[name]: stats.mean(each_N) for name, each_N in found.items()}
 

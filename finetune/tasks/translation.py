@@ -81,7 +81,7 @@ class Translation(Writing):
 
         return write
 
-    def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
+    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
         right_N = self.right(targets, outputs)
         return {
             "exact_match": stats.proportion(int(right_N.sum()), len(right_N)),

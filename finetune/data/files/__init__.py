@@ -10,7 +10,7 @@ from pathlib import Path
 import datasets
 
 from finetune.data import Data, Fetched, Rows, class_names, to_rows
-from finetune.data.files import images
+from finetune.data.files import images, sentences
 from finetune.data.files.tables import READERS, TAB, Table, unknown_label
 from finetune.errors import InputError, missing
 from finetune.hashing import content_key, file_sha256
@@ -34,11 +34,20 @@ class Files(Data):
     group: str | None = None  # rows of one group stay on one side of every split
     separator: str | None = None  # between the columns of a CSV: one character, or "tab"; None: tab in .tsv, else comma
     value: str | None = None  # name of a column of numbers: they are to be said, in place of labels
+    words: str | None = (
+        None  # name of a column of lists of words, in place of texts: each has a tag, and no row a label
+    )
+    tags: str = "tags"  # and of the column with as many tags
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.separator not in (None, TAB) and not re.fullmatch(r"[\t -!#-~]", self.separator):
             raise InputError(f"data.separator must be a single character, or {TAB!r}, got {self.separator!r}")
+        if self.value is not None and self.words is not None:
+            raise InputError(
+                "data.value and data.words are two things to be said, one of which must be none; got "
+                f"{self.value!r} and {self.words!r}"
+            )
 
     def fetch(self, progress: Silent) -> Fetched:
         parts = [Path(part).expanduser() for part in (self.train, self.test) if part is not None]
@@ -49,16 +58,19 @@ class Files(Data):
                 raise InputError(f"data.separator is of CSV files and has no meaning for {path.name}; leave it none")
         if len({path.is_dir() for path in parts}) > 1:
             raise InputError("data.train and data.test must both be files of rows, or both be folders of images")
-        if self.value is not None and parts[0].is_dir():
-            raise InputError(
-                f"data.value is of files of rows and has no meaning for the folder {parts[0].name}; leave it none"
-            )
+        for name in ("value", "words"):
+            if getattr(self, name) is not None and parts[0].is_dir():
+                raise InputError(
+                    f"data.{name} is of files of rows and has no meaning for the folder {parts[0].name}; leave it none"
+                )
         sums = [images.folder_sha256(path) if path.is_dir() else file_sha256(path) for path in parts]
         columns: tuple[str | None, ...] = (self.text, self.text_pair, self.label, self.id, self.group)
         if self.separator is not None:
             columns = (*columns, self.separator)
         if self.value is not None:
             columns = (*columns, "value", self.value)
+        if self.words is not None:
+            columns = (*columns, "words", self.words, self.tags)
         files: dict[str, str] = dict(zip(("train", "test"), map(str, parts), strict=False))
         return Fetched(path=parts[0], sha256=content_key(*sums, columns), source=files)
 
@@ -68,6 +80,9 @@ class Files(Data):
 
     def load(self, fetched: Fetched) -> Rows:
         paths = {part: Path(path) for part, path in fetched.source.items()}
+        if self.words is not None:
+            own = {"words": self.words, "tags": self.tags, "id": self.id, "group": self.group}
+            return sentences.rows(paths, {name: column for name, column in own.items() if column is not None})
         if paths["train"].is_dir():
             return _of_folders(paths)
         tables = {part: Table(path, self.separator, self._columns) for part, path in paths.items()}

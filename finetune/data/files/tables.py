@@ -33,12 +33,7 @@ class Table:
     def __init__(self, path: Path, separator: str | None, columns: Mapping[str, str]) -> None:
         self.path, self.separator, self.columns = path, separator, columns
         self.answer = "value" if "value" in columns else "label"
-        table = _read(path, separator)
-        for name, column in columns.items():
-            if column not in table.column_names:
-                raise InputError(
-                    f"{path} has no column for data.{name}: {one_of('column', column, table.column_names)}"
-                )
+        table = read(path, separator, columns)
         self.table = table.select_columns(list(dict.fromkeys(columns.values())))
         self.labels: set[str] = set()
         self.hashes = np.empty(len(table), dtype=np.uint64)
@@ -160,7 +155,12 @@ def unknown_label(path: Path, place: str, label: str, labels: Sequence[str]) -> 
     return InputError(f"{path}: {place} has a label that no training row has: {one_of('label', label, labels)}")
 
 
-def _read(path: Path, separator: str | None) -> datasets.Dataset:
+def read(path: Path, separator: str | None, columns: Mapping[str, str]) -> datasets.Dataset:
+    """The file as it is.
+
+    Raises:
+        InputError: it cannot be read, or has no rows, or not the columns.
+    """
     if path.suffix.lower() not in READERS:
         raise one_of("kind of data file", path.suffix or path.name, READERS)
     if path.stat().st_size == 0:
@@ -176,6 +176,9 @@ def _read(path: Path, separator: str | None) -> datasets.Dataset:
     assert isinstance(table, datasets.Dataset)
     if len(table) == 0:
         raise InputError(f"{path} holds no rows")
+    for name, column in columns.items():
+        if column not in table.column_names:
+            raise InputError(f"{path} has no column for data.{name}: {one_of('column', column, table.column_names)}")
     return table
 
 
