@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -29,6 +29,7 @@ from finetune.recipe import Recipe
 from finetune.report.forecasts import duration
 from finetune.result import Result
 from finetune.session import Shelf, session
+from finetune.signals import Signals, Stopped
 
 AGAIN = 5  # times that a run is started anew whose process was killed: it goes on from its last snapshot
 
@@ -137,7 +138,8 @@ class Cluster(Engine):
         self, orders: Mapping[Recipe, str], runs: Mapping[Recipe, str], library: Any, out: Path, progress: Silent
     ) -> dict[Recipe, Outcome]:
         asked, started, found = list(orders), time.monotonic(), dict[Recipe, Outcome]()
-        with closing(self.answers(library, list(orders.values()), out, progress)) as answers:
+        signals, every = Signals(progress.say), self.answers(library, list(orders.values()), out, progress)
+        with signals.heard(), _stopped(signals), closing(every) as answers:
             for place, answer in answers:
                 recipe = asked[place]
                 found[recipe] = _outcome(recipe, answer)
@@ -145,6 +147,17 @@ class Cluster(Engine):
                 left = f"; about {duration(waiting)} left" if len(found) < len(asked) else ""
                 progress.say(f"[{len(found)}/{len(asked)}] {runs[recipe]}: {_told(found[recipe])}{left}")
         return found
+
+
+@contextmanager
+def _stopped(signals: Signals) -> Iterator[None]:
+    """A library that waits may end with an exception of its own where a signal came; what was asked is told."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if signals.asked:
+            raise Stopped(signals.asked) from None
+        raise
 
 
 def _earlier(

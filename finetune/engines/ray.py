@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+import socket
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ from finetune.progress import Silent
 # variables that say where things are: a worker of a cluster that was started elsewhere does not know ours
 OURS = ("FINETUNE_CACHE", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT")
 STORE = 100 * 2**20  # bytes for objects of a cluster that is started here: ours are lines of text
+KNOCKS = 10.0  # seconds until an address counts as silent
+LOOKS = 1.0  # seconds of waiting after which signals are looked for
 
 
 class Machine(NamedTuple):
@@ -54,13 +58,14 @@ class Ray(Cluster):
             task = library.remote(num_cpus=cpus, num_gpus=gpus, max_retries=AGAIN)(remote.work)
             waiting = {task.remote(order): place for place, order in enumerate(orders)}
             while waiting:
-                (ended, *_), _ = library.wait(list(waiting), num_returns=1)
-                place = waiting.pop(ended)
-                try:
-                    answer = library.get(ended)
-                except library.exceptions.RayError as error:  # killed AGAIN times, or it cannot even begin
-                    answer = remote.lost(f"ray has lost it: {_line(error)}")
-                yield place, answer
+                ready, _ = library.wait(list(waiting), num_returns=1, timeout=LOOKS)
+                for ended in ready:
+                    place = waiting.pop(ended)
+                    try:
+                        answer = library.get(ended)
+                    except library.exceptions.RayError as error:  # killed AGAIN times, or it cannot even begin
+                        answer = remote.lost(f"ray has lost it: {_line(error)}")
+                    yield place, answer
 
     @contextmanager
     def _joined(self, ray: Any) -> Iterator[None]:
@@ -72,6 +77,7 @@ class Ray(Cluster):
         if ray.is_initialized():  # by a program that calls us: its cluster is the one, and stays
             yield
             return
+        _knock(self.address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         first = threading.current_thread() is threading.main_thread()
         before = signal.getsignal(signal.SIGTERM)
@@ -116,6 +122,18 @@ def _places(machines: Sequence[Machine], cpus: int, gpus: int) -> int:
 
 def _machine(resources: dict[str, float]) -> Machine:
     return Machine(int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
+
+
+def _knock(address: str | None) -> None:
+    """
+    Raises:
+        InputError: nobody answers at an address with a port; ray itself would try for minutes.
+    """
+    if found := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address or ""):
+        try:
+            socket.create_connection((found[1].strip("[]"), int(found[2])), timeout=KNOCKS).close()
+        except (OSError, OverflowError) as error:
+            raise InputError(f"--on ray reaches no cluster at {address}: {_line(error)}") from error
 
 
 def _line(error: Exception) -> str:
