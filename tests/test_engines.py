@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -121,9 +122,7 @@ def test_a_second_call_does_nothing(
     assert elsewhere.results == first.results
 
 
-def test_trials_are_made_by_the_engine_and_choose_the_same(
-    toy: Callable[[str], Recipe], tmp_path: Path
-) -> None:
+def test_trials_are_made_by_the_engine_and_choose_the_same(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
     recipe, told = replace(toy("bert"), method=LoRA()), Told()
     found = tune([recipe], 2, out=tmp_path / "jobs", engine=Near(), progress=told)
     assert found.recipes == tune([recipe], 2, out=tmp_path / "here").recipes
@@ -136,7 +135,7 @@ def test_without_its_extra_an_engine_says_what_to_install(engine: Cluster, monke
     word, library = engine.word(), engine.library
     with pytest.raises(InputError) as error:
         compare([], engine=engine)
-    assert str(error.value) == f"--on {word} needs the package {library!r}: pip install \"finetune[{word}]\""
+    assert str(error.value) == f'--on {word} needs the package {library!r}: pip install "finetune[{word}]"'
 
 
 def test_an_engine_is_named_with_its_place_and_settings() -> None:
@@ -265,12 +264,12 @@ recipe = Recipe(name="toy", checkpoint=Local({checkpoint!r}), data=ToyText(train
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def address() -> Iterator[tuple[str, Path]]:
     """A Ray cluster of two machines with a core each: its address, and the folder of its logs."""
     pytest.importorskip("ray", reason="a cluster needs pip install 'finetune[ray]'")
-    from ray.cluster_utils import Cluster as Machines  # pyright: ignore[reportMissingImports]
-
-    machines = Machines(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    machines = importlib.import_module("ray.cluster_utils").Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
     machines.add_node(num_cpus=1)
     yield machines.address, Path(machines.head_node.get_logs_dir_path())
     machines.shutdown()

@@ -160,9 +160,7 @@ def _stopped(signals: Signals) -> Iterator[None]:
         raise
 
 
-def _earlier(
-    recipe: Recipe, out: Path, progress: Silent, shelf: Shelf, known: Mapping[str, Result]
-) -> Outcome | None:
+def _earlier(recipe: Recipe, out: Path, progress: Silent, shelf: Shelf, known: Mapping[str, Result]) -> Outcome | None:
     """What there is of a recipe already, as far as this machine can tell; None: it is to be run.
 
     One whose number format is not this machine's finds on its own what is done in that.
