@@ -29,13 +29,15 @@ lint: test
 	$(BIN)/pyright
 
 # ours beside its peers, an hour and a half on two cores: attention_speed, transformer_speed, speed and rows_memory in
-# outputs/tables/
+# outputs/tables/; and what it withstands: invariance and faults, minutes
 bench: env
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python tests/benchmarks/attention_speed.py
 	$(BIN)/python tests/benchmarks/transformer_speed.py
 	$(BIN)/python tests/benchmarks/training_speed.py
 	$(BIN)/python tests/benchmarks/rows_memory.py
+	$(BIN)/python tests/benchmarks/invariance.py
+	$(BIN)/python tests/benchmarks/faults.py
 
 clean:
 	rm -rf .venv

@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from finetune.optim import Budget as Budget
     from finetune.predict import Prediction as Prediction
     from finetune.predict import Predictor as Predictor
+    from finetune.predict import Value as Value
     from finetune.predict import Written as Written
     from finetune.predict import load as load
     from finetune.recipe import Recipe as Recipe
     from finetune.result import Result as Result
     from finetune.splits import Split as Split
     from finetune.tasks.classification import Classification as Classification
+    from finetune.tasks.regression import Regression as Regression
     from finetune.tasks.summarisation import Summarisation as Summarisation
     from finetune.tasks.translation import Translation as Translation
     from finetune.transformer.systems.encoder import TextEncoder as TextEncoder
@@ -75,6 +77,7 @@ _HOMES = {
     "Published": "benchmark",
     "Recipe": "recipe",
     "Recurrent": "transformer.systems.recurrent",
+    "Regression": "tasks.regression",
     "Result": "result",
     "Runs": "benchmark",
     "Scratch": "methods.scratch",
@@ -83,6 +86,7 @@ _HOMES = {
     "TextEncoder": "transformer.systems.encoder",
     "Transformer": "transformer.systems.transformer",
     "Translation": "tasks.translation",
+    "Value": "predict",
     "ViT": "transformer.systems.vit",
     "Written": "predict",
     "attention_maps": "attention.maps",

@@ -138,7 +138,7 @@ class BenchmarkTable:
     """All of a table. Its rows are told apart by their names and settings alone, as their records are."""
 
     benchmarks: tuple[Benchmark, ...]
-    by: Literal["method", "attention", "length"] = "method"  # the layout: as --by of `finetune compare`
+    by: Literal["method", "attention", "labels", "length"] = "method"  # the layout: as --by of `finetune compare`
 
     def __post_init__(self) -> None:
         _hold(self, "table")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from finetune.recipe import Recipe
 
 
-SECTIONS = ("recipes", "methods", "attentions", "data", "tasks", "tables", "studies", "engines")
+SECTIONS = ("recipes", "methods", "attentions", "augmentations", "data", "tasks", "tables", "studies", "engines")
 
 
 def section(name: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from finetune import axes, commands, processes
+from finetune import axes, commands, peers, processes
 from finetune.commands import Command
 from finetune.errors import InputError
 from finetune.signals import Stopped
@@ -35,31 +35,45 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 where something did not succeed, 2 for bad input."""
+    """Run a command; returns the exit code.
+
+    0, 1 where something did not succeed, 2 for bad input, 75 where a process of the run was lost, 128 and its number
+    where a signal ended it.
+    """
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
         given = parser().parse_args(arguments)
         if (count := getattr(given, "processes", None)) is not None:
             if not processes.launched():
                 ended = processes.start(count, arguments)
-                for line in ended.lost:
+                for line in ended.lines:
                     print(f"finetune: {line}", file=sys.stderr)
                 return ended.code
             processes.check(count)
-        return given.command.run(given)
+        with peers.named():
+            return given.command.run(given)
     except InputError as error:
-        print(f"finetune: {error}", file=sys.stderr)
+        _say(str(error))
         return 2
     except Stopped as stopped:
         after = "" if stopped.step is None else f" after update {stopped.step}; the same command goes on from there"
-        print(f"finetune: stopped by {stopped.name}{after}", file=sys.stderr)
+        _say(f"stopped by {stopped.name}{after}")
         return int(stopped.code or 0)
+    except peers.Lost as lost:
+        _say(lost.why)
+        return peers.LOST
     except KeyboardInterrupt:
-        print("finetune: stopped; runs that were done stay done", file=sys.stderr)
+        _say("stopped; runs that were done stay done")
         return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+def _say(line: str) -> None:
+    """The last line of a command; what several processes say alike is said once."""
+    if not processes.leave(line):
+        print(f"finetune: {line}", file=sys.stderr)
 
 
 def launch(file: str) -> NoReturn:

@@ -25,7 +25,7 @@ def controls(recipes: Sequence[Recipe]) -> list[Recipe]:
     found: list[Recipe] = []
     kinds = set()
     for recipe in recipes:
-        kind = replace(recipe, method=Majority(), attention=None)
+        kind = replace(recipe, method=Majority(), attention=None, augmentation=None)
         if kind not in kinds:
             kinds.add(kind)
             shuffled = replace(recipe, name=f"{recipe.name}+shuffled", data=Shuffled(of=recipe.data))

@@ -65,8 +65,13 @@ def check(recipe: Recipe, *, on: Data | None, reference: Data | None, progress: 
     """Whether what was named for a recipe can be asked of its runs: before hours of training, not after them.
 
     Raises:
-        InputError: the rows are not from elsewhere, or of something that the recipe does not read.
+        InputError: the recipe has no labels, or rows are not from elsewhere, or of something that it does not read.
     """
+    if not session(recipe, progress=progress, shelf=shelf).facts().labels:
+        raise InputError(
+            f"{recipe.name} has no labels: by their names rows from elsewhere are chosen, and by those of the nearest "
+            "rows it is told what a backbone has forgotten"
+        )
     if on is not None:
         rows(*(session(replace(recipe, data=data), progress=progress, shelf=shelf) for data in (recipe.data, on)))
     if reference is not None:

@@ -5,6 +5,7 @@ N examples of a batch, T tokens of the longest among them, C channels, H and W p
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from finetune.augmentations import Augmentation, Tokens, generator
 from finetune.data import targets
 from finetune.hashing import content_key
 
@@ -40,7 +42,7 @@ class Batch:
 class Examples(ABC):
     """Encoded rows of one split, in the order of the split."""
 
-    targets: np.ndarray  # classes, -1 where nobody knows; or texts
+    targets: np.ndarray  # classes, -1 where nobody knows; or values; or texts
     lengths: np.ndarray  # tokens of each example, as the model sees them: word pieces, or patches
     cut: Collection[int] = ()  # indices of the examples that were longer than what the model reads
     reached: np.ndarray | None = None  # the rows that they look up in a table of words; None: there is no such table
@@ -76,6 +78,14 @@ class Examples(ABC):
     @abstractmethod
     def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
         """These examples, padded to a length that is a multiple of a number, if what they are has a length at all."""
+
+    def augmented(self, augmentation: Augmentation, tokens: Tokens | None) -> Examples:
+        """The same, to be drawn anew in every epoch."""
+        return Augmented(self, augmentation, tokens)
+
+    def drawn(self, seed: int, epoch: int) -> Examples:
+        """What an epoch trains on: these, unless they are drawn anew."""
+        return self
 
 
 class Images(Examples):
@@ -140,8 +150,52 @@ class Subset(Examples):
     def terms(self) -> np.ndarray:
         return self.source.terms[self.chosen]
 
+    def drawn(self, seed: int, epoch: int) -> Subset:
+        return Subset(self.source.drawn(seed, epoch), self.chosen)
+
     def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
         return self.source.batch(self.chosen[indices], multiple)
+
+
+class Augmented(Examples):
+    """The examples of another split as an augmentation draws them; as they are, until an epoch is asked for."""
+
+    def __init__(self, source: Examples, augmentation: Augmentation, tokens: Tokens | None) -> None:
+        self.source, self.augmentation, self.vocabulary = source, augmentation, tokens
+        self.targets, self.lengths, self.cut = source.targets, source.lengths, source.cut
+        self.measured, self.key = source.measured, content_key(source.key, augmentation)
+        if source.reached is not None and tokens is not None:
+            self.reached = np.union1d(source.reached, [tokens.hidden])
+        self.names = source.ids  # read once, whatever a split does to read them
+        self.moment: tuple[int, int] | None = None  # seed and epoch
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return self.names
+
+    @property
+    def positions(self) -> np.ndarray:
+        return self.source.positions
+
+    @property
+    def terms(self) -> np.ndarray:
+        return self.source.terms
+
+    def drawn(self, seed: int, epoch: int) -> Augmented:
+        drawn = copy.copy(self)
+        drawn.moment = seed, epoch
+        return drawn
+
+    def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
+        batch = self.source.batch(indices, multiple)
+        if self.moment is None:
+            return batch
+        name = "pixel_values" if self.vocabulary is None else "input_ids"
+        values = batch.inputs[name].clone()
+        for row, index in enumerate(indices.tolist()):
+            own = values[row] if self.vocabulary is None else values[row, : int(self.lengths[index])]
+            own.copy_(self.augmentation.drawn(own, generator(*self.moment, self.names[int(index)]), self.vocabulary))
+        return Batch(inputs={**batch.inputs, name: values}, targets=batch.targets)
 
 
 def side(processor: Any, wanted: int | None) -> int:

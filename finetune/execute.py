@@ -19,8 +19,9 @@ from finetune.attention.swap import save_learned
 from finetune.evaluate import Predictions
 from finetune.items import Items
 from finetune.keeper import Keeper, RunKeeper
-from finetune.methods import Trainee
+from finetune.methods import Material, Trainee
 from finetune.outputs import RunFolder, size
+from finetune.peers import Lost, named, others
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
@@ -38,19 +39,25 @@ def run(
     Raises:
         InputError: something the user gave cannot work; nothing finished is lost.
     """
-    here = session(recipe, progress=progress, shelf=shelf)
-    folder = here.folder(out)
-    before = folder.finished()
-    if folder.result() is None:
-        devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
-        holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
-        signals = Signals(here.progress.say)
-        # the caller's random numbers go on as if nothing had happened
-        with holding, signals.heard(), torch.random.fork_rng(devices):
-            if folder.result() is None:  # else whoever held the lock a moment ago has finished it
-                _told(here, folder, partial(_execute, here, folder, signals))
-        here.accelerator.wait_for_everyone()
+    with others().needed():
+        here = session(recipe, progress=progress, shelf=shelf)
+        folder = here.folder(out)
+        before = folder.finished()
+        if folder.result() is None:
+            _once(here, folder)
     return replace(Result.from_json(folder.result() or {}), folder=folder.path, before=before)
+
+
+def _once(here: Session, folder: RunFolder) -> None:
+    """Compute a run, unless another process does; afterwards there is its result."""
+    devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
+    holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
+    signals = Signals(here.progress.say)
+    # the caller's random numbers go on as if nothing had happened
+    with holding, signals.heard(), torch.random.fork_rng(devices):
+        if folder.result() is None:  # else whoever held the lock a moment ago has finished it
+            _told(here, folder, partial(_execute, here, folder, signals))
+    here.accelerator.wait_for_everyone()
 
 
 def _told(here: Session, folder: RunFolder, execute: Callable[[], None]) -> None:
@@ -58,7 +65,11 @@ def _told(here: Session, folder: RunFolder, execute: Callable[[], None]) -> None
     say = folder.status if here.accelerator.is_main_process else _unsaid
     say("running")
     try:
-        execute()
+        with others().telling(folder.lost), named():
+            execute()
+    except Lost as lost:
+        folder.lost(lost.why)  # whichever process is left
+        raise
     except Stopped as stopped:
         say("stopped", signal=stopped.name, updates=stopped.step)
         raise
@@ -73,7 +84,7 @@ def _unsaid(state: str, **more: Any) -> None: ...
 
 def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
     """Train, predict, save. The first process writes."""
-    recipe, accelerator, clock = here.recipe, here.accelerator, measure.Clock()
+    recipe, accelerator, clock, waiting = here.recipe, here.accelerator, measure.Clock(), measure.Waiting()
     writes = accelerator.is_main_process
     keeper = RunKeeper(folder, here.fingerprint, recipe.budget.snapshot_every, signals, accelerator, here.progress)
     if writes:
@@ -94,28 +105,37 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds + trainee.choice_seconds}
     if writes:
         idle = done.unreached if _holds_ours(trainee.module) else []
+        said = _sample(trainee, material, predicted.get("test"), accelerator.device)
         done.unround()
         allocator.return_freed()  # saving needs room for the whole model once more
         peak = max(memory.bytes, trainee.feature_memory)
-        result = _result(here, trainee, done, predicted, own, clock.seconds, peak)
+        result = _result(here, trainee, done, predicted, own, clock.seconds, peak, waiting)
         if not recipe.split.closed:
             saved = recipe.method.save(trainee.module, material, folder.path)
             save_learned(trainee.module, saved)
             result = replace(result, saved=saved.name, saved_bytes=size(saved))
             recipe.task.save_encoder(here.weights, saved)
             folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
-        if "test" in predicted:  # what is saved is tried once more, as those who use it will find it
+        if said is not None:  # what is saved is tried once more, as those who use it will find it
             lost = [*integrity.broken(trainee.module, before, idle), *integrity.repeated(predicted["test"].ids)]
             examples = material.examples["test"]
             del trainee  # there must be room for the model that was saved
             restored = recipe.method.restore(here.pretrained(result.labels), folder.path)
-            responses = predicted["test"].responses
-            lost += integrity.apart(restored, examples, responses, accelerator.device, here.respond)
+            lost += integrity.apart(restored, examples, said, accelerator.device)
             if (merge := recipe.method.merge) is not None:
                 lost += integrity.unlike(restored, merge, examples, accelerator.device)
             result = replace(result, status="failed" if lost else "done", broken=tuple(lost))
         folder.write("result.json", result.to_json())
         keeper.snapshots.remove()
+
+
+def _sample(
+    trainee: Trainee, material: Material, predicted: Predictions | None, device: torch.device
+) -> integrity.Sample | None:
+    """None: the test set stayed closed, or training came to nothing."""
+    if predicted is None:
+        return None
+    return integrity.sample(trainee.module, material.examples["test"], predicted.responses, device)
 
 
 def _holds_ours(module: nn.Module) -> bool:
@@ -125,21 +145,21 @@ def _holds_ours(module: nn.Module) -> bool:
 
 def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:
     """Train by the loop, or by a shorter way where the method knows one."""
-    recipe = here.recipe
+    recipe, task = here.recipe, here.task
     if trainee.solve is not None:
         return solved(trainee.solve, trainee.examples["train"], here.progress)
 
     def validate() -> float:
         predictions = _predict(here, trainee, "validation")
-        scores = recipe.task.score(predictions.targets, recipe.task.predict(predictions.responses))
+        scores = task.score(predictions.targets, task.predict(predictions.responses))
         return next(iter(scores.values())).value
 
     with keeper.waiting():
         return fit(
             trainee.module,
             trainee.examples["train"],
-            loss=recipe.task.loss,
-            units=recipe.task.units(trainee.examples["train"]),
+            loss=task.loss,
+            units=task.units(trainee.examples["train"]),
             training=recipe.method.training(trainee.module),
             reached=trainee.reached,
             optim=recipe.method.optim,
@@ -164,14 +184,14 @@ def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any
     """What was predicted for every test example, so that any two runs can be paired later."""
     if predictions is None:
         return []
-    lines = here.recipe.task.lines(predictions.targets, predictions.responses, here.facts().labels)
+    lines = here.task.lines(predictions.targets, predictions.responses, here.facts().labels)
     return [{"id": id_, **line} for id_, line in zip(predictions.ids, lines, strict=True)]
 
 
 def _items(here: Session, predictions: Predictions | None, measured_N: np.ndarray | None) -> Items | None:
     if predictions is None:
         return None
-    task = here.recipe.task
+    task = here.task
     right_N = task.right(predictions.targets, task.predict(predictions.responses))
     return None if right_N is None else Items.of(predictions.ids, right_N, measured_N)
 
@@ -184,7 +204,7 @@ def _unseen(labels: Sequence[str], targets_N: np.ndarray) -> tuple[str, ...]:
 def _loss(here: Session, predictions: Predictions | None) -> float | None:
     if predictions is None:
         return None
-    shares_NC = here.recipe.task.probabilities(predictions.responses)
+    shares_NC = here.task.probabilities(predictions.responses)
     if shares_NC is None:
         return None
     right_N = shares_NC[np.arange(len(shares_NC)), predictions.targets]
@@ -199,9 +219,10 @@ def _result(
     own: Mapping[str, Estimate],
     seconds: Mapping[str, float],
     memory: int,
+    waiting: measure.Waiting,
 ) -> Result:
-    recipe, examples, splits = here.recipe, trainee.examples, here.facts()
-    scores = {part: recipe.task.score(p.targets, recipe.task.predict(p.responses)) for part, p in predicted.items()}
+    recipe, task, examples, splits = here.recipe, here.task, trainee.examples, here.facts()
+    scores = {part: task.score(p.targets, task.predict(p.responses)) for part, p in predicted.items()}
     return Result(
         status="diverged" if done.diverged else "done",
         recipe=recipe.to_json(),
@@ -215,6 +236,7 @@ def _result(
         opened=None,
         broken=None,
         labels=splits.labels,
+        values=splits.values,
         unseen=_unseen(splits.labels, examples["train"].targets),
         rows=dict.fromkeys(SPLITS, 0) | {part: len(examples[part]) for part in here.parts},
         truncated={part: examples[part].truncated for part in here.parts},
@@ -236,5 +258,5 @@ def _result(
             "revision": here.weights.revision,
         },
         data={"sha256": here.fetched.sha256, **here.fetched.source},
-        environment=measure.environment(here.accelerator),
+        environment=measure.environment(here.accelerator, waiting) | {"micro_batch": done.micro_batch},
     )

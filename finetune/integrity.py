@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,12 +12,11 @@ from torch import nn
 
 from finetune import batches
 from finetune.encode import Examples
-from finetune.evaluate import Responder, logits, predicting
+from finetune.evaluate import logits, predicting
 from finetune.precision import tokens_per_pass
 
-FEW = 4  # examples that a merged model is tried on
+FEW = 4  # examples that a merged model is tried on, or one that writes
 NAMED = 3  # tensors that a complaint names
-TEXTS = 0.25  # of texts that may be others: one token written otherwise, and all after it are
 CLOSE = {torch.bfloat16: 5e-2, torch.float32: 1e-3}  # of logits, whose batch may have been another one
 
 
@@ -46,27 +46,36 @@ def broken(module: nn.Module, before: Mapping[str, str], idle: Iterable[nn.Param
     ]
 
 
-def apart(
-    restored: nn.Module,
-    examples: Examples,
-    responses: np.ndarray,
-    device: torch.device,
-    respond: Responder = logits,
-) -> list[str]:
-    """How far what was saved is from what was measured: its responses to one batch beside those that were scored."""
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What a trained model said of some examples, N of them."""
+
+    indices: np.ndarray
+    logits: np.ndarray  # (N, classes), or (N, tokens of the target, vocabulary)
+
+
+def sample(module: nn.Module, examples: Examples, responses: np.ndarray, device: torch.device) -> Sample:
+    """Of the logits that were scored; of written texts, those of the right ones: a text says not how close it was."""
     indices = batches.sweep(examples.lengths, tokens_per_pass(device))[-1]
-    parameter = next(restored.parameters())
-    batch = examples.batch(indices, batches.multiple(len(indices))).to(device, parameter.dtype)
-    with predicting(restored), torch.no_grad():
-        again = respond(restored, batch)
-    if again.dtype == object:
-        others = int((again != responses[indices]).sum())
-        what = f"saved and loaded again, it writes {others} of {len(again)} texts otherwise than those that were scored"
-        return [what] if others > TEXTS * len(again) else []
-    most, allowed = float(np.abs(again - responses[indices]).max()), CLOSE[parameter.dtype]
-    if most <= allowed * max(1.0, float(np.abs(responses[indices]).max())):
+    if responses.dtype != object:
+        return Sample(indices=indices, logits=responses[indices])
+    few = indices[:FEW]  # a whole vocabulary for every token is much
+    return Sample(indices=few, logits=_logits(module, examples, few, device))
+
+
+def apart(restored: nn.Module, examples: Examples, said: Sample, device: torch.device) -> list[str]:
+    """How far what was saved is from what was measured: what it says beside a sample of what it was saved from."""
+    again = _logits(restored, examples, said.indices, device)
+    most, allowed = float(np.abs(again - said.logits).max()), CLOSE[next(restored.parameters()).dtype]
+    if most <= allowed * max(1.0, float(np.abs(said.logits).max())):
         return []
     return [f"saved and loaded again, its logits are up to {most:.2g} from those that were scored"]
+
+
+def _logits(module: nn.Module, examples: Examples, indices: np.ndarray, device: torch.device) -> np.ndarray:
+    batch = examples.batch(indices, batches.multiple(len(indices))).to(device, next(module.parameters()).dtype)
+    with predicting(module), torch.no_grad():
+        return logits(module, batch)
 
 
 def unlike(

@@ -15,47 +15,64 @@ from finetune.errors import InputError
 from finetune.hashing import content_key
 
 LONGEST = 255  # a length has one byte: this one stands for all from there on
+SCORE = np.dtype("<f2")  # three digits of a score between 0 and 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Items:
     """Whether each test example was right, in the order of their ids: a bit each, so that it fits into a record.
 
-    Where rows tell how long their source is, so does the record, a byte each.
+    What is neither right nor wrong but nearer or farther has a score from 0 to 1 instead, two bytes each. Where rows
+    tell how long their source is, so does the record, a byte each.
     """
 
     ids: str  # hash of the ids, which every run on the same examples has
     n: int
-    right: str  # the bits, eight to a byte, in base64
+    right: str | None = None  # the bits, eight to a byte, in base64; None: there are scores
+    scores: str | None = None  # the bytes, in base64; None: there are bits
     lengths: str | None = None  # the bytes, in base64; None: rows have no `length`, or the record is an older one
 
     @staticmethod
     def of(ids: Sequence[str], right_N: np.ndarray, lengths_N: np.ndarray | None = None) -> Items:
-        """The order that the examples come in does not matter."""
+        """The order that the examples come in does not matter.
+
+        Args:
+            right_N: whether each is right, as booleans; or its score.
+        """
         order = sorted(range(len(ids)), key=ids.__getitem__)
         lengths = None if lengths_N is None else _text(np.clip(lengths_N[order], 0, LONGEST).astype(np.uint8).tobytes())
         return Items(
             ids=content_key(*(ids[index] for index in order)),
             n=len(ids),
-            right=_text(np.packbits(right_N[order]).tobytes()),
+            right=_text(np.packbits(right_N[order]).tobytes()) if right_N.dtype == bool else None,
+            scores=None if right_N.dtype == bool else _text(right_N[order].astype(SCORE).tobytes()),
             lengths=lengths,
         )
 
     def __post_init__(self) -> None:
-        packed = _bytes(self.right, "right", "bits")
-        if len(packed) != -(-self.n // 8):
+        if (self.right is None) == (self.scores is None):
+            raise InputError("items must have either right or scores of test examples, got " + _which(self.right))
+        if self.right is not None and len(packed := _bytes(self.right, "right", "bits")) != -(-self.n // 8):
             raise InputError(f"items.right must have the bits of {self.n} test examples, got {8 * len(packed)}")
+        if self.scores is not None and len(packed := _bytes(self.scores, "scores", "bytes")) != 2 * self.n:
+            raise InputError(f"items.scores must have two bytes for each of {self.n} test examples, got {len(packed)}")
         if self.lengths is not None and (found := len(_bytes(self.lengths, "lengths", "bytes"))) != self.n:
             raise InputError(f"items.lengths must have a byte for each of {self.n} test examples, got {found}")
 
     def unpacked(self) -> np.ndarray:
-        """N booleans."""
+        """N scores: 1 of what is right, 0 of what is not."""
+        if self.right is None:
+            return np.frombuffer(base64.b64decode(self.scores or ""), dtype=SCORE).astype(float)
         packed = np.frombuffer(base64.b64decode(self.right), dtype=np.uint8)
-        return np.unpackbits(packed, count=self.n).astype(bool)
+        return np.unpackbits(packed, count=self.n).astype(float)
 
     def measured(self) -> np.ndarray | None:
         """N lengths of sources, none above 255; None: not known."""
         return None if self.lengths is None else np.frombuffer(base64.b64decode(self.lengths), dtype=np.uint8)
+
+
+def _which(right: str | None) -> str:
+    return "neither" if right is None else "both"
 
 
 def _text(packed: bytes) -> str:

@@ -38,8 +38,15 @@ class Keeper:
     def go_on(self, state: State) -> None:
         """Before the first update: put back what an interrupted training left."""
 
-    def after(self, state: State) -> None:
+    def wants(self, step: int) -> int:
+        """What this process wants after update `step`, which is being computed: the more, the greater the number."""
+        return 0
+
+    def after(self, state: State, wanted: int) -> None:
         """After an update.
+
+        Args:
+            wanted: the most that the keeper of any process wants.
 
         Raises:
             Stopped: somebody asked for it.
@@ -70,7 +77,6 @@ class RunKeeper(Keeper):
         self.accelerator, self.writes = accelerator, accelerator.is_main_process
         self.snapshots = Snapshots(folder.path / SNAPSHOTS, base)
         self.lines, self.cost, self.last, self.told = 0, 0.0, time.monotonic(), ""
-        self.asked: Tensor | None = None
 
     def record(self, line: Mapping[str, Any]) -> None:
         self.lines += 1
@@ -92,8 +98,10 @@ class RunKeeper(Keeper):
             self.folder.cut(CURVE, self.lines)
         self.last = time.monotonic()
 
-    def after(self, state: State) -> None:
-        wanted = self._common(self.signals.asked or (DUE if self._due(state.count.step) else 0))
+    def wants(self, step: int) -> int:
+        return self.signals.asked or (DUE if self._due(step) else 0)
+
+    def after(self, state: State, wanted: int) -> None:
         if wanted and self._sound(state):
             self._write(state)
             if wanted > DUE:
@@ -115,14 +123,6 @@ class RunKeeper(Keeper):
         if self.every is not None:
             return step % self.every == 0
         return time.monotonic() - self.last > max(SECONDS, self.cost / SHARE)
-
-    def _common(self, wanted: int) -> int:
-        """The most that any process wants, or wanted before the last update: that no device has to be waited for."""
-        if self.accelerator.num_processes == 1:
-            return wanted
-        earlier, self.asked = self.asked, torch.tensor(wanted, device=self.accelerator.device)
-        torch.distributed.all_reduce(self.asked, torch.distributed.ReduceOp.MAX)
-        return 0 if earlier is None else int(earlier)
 
     def _write(self, state: State) -> None:
         started = time.monotonic()

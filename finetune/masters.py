@@ -6,7 +6,8 @@ not. So the model computes in bfloat16 and the optimizer keeps a float32 copy ("
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,6 +50,11 @@ class Masters:
         return [each.master for each in self._trained]
 
     @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What they are the masters of, in the model."""
+        return [each.parameter for each in self._trained]
+
+    @property
     def bytes(self) -> tuple[int, int]:
         """Of the gradients; and of the optimizer: moments, and masters that are not the model's own tensors."""
         gradients = sum(each.sum.nbytes for each in self._trained if each.sum is not None)
@@ -73,12 +79,32 @@ class Masters:
         for each in self._trained:
             each.collect()
 
-    def collect_at_once(self) -> None:
-        """From here on collect every gradient as soon as it is there, so that no two are there together."""
+    def collect_at_once(self, came: Callable[[int], None] = lambda _: None) -> None:
+        """From here on collect every gradient as soon as it is there, so that no two are there together.
+
+        Args:
+            came: is then told the tensor's number.
+        """
+
+        def hook(number: int, _: Tensor) -> None:
+            self._trained[number].collect()
+            came(number)
+
         self._hooks = [
-            each.parameter.register_post_accumulate_grad_hook(lambda _, each=each: each.collect())
-            for each in self._trained
+            each.parameter.register_post_accumulate_grad_hook(partial(hook, number))
+            for number, each in enumerate(self._trained)
         ]
+
+    def found(self, numbers: Iterable[int]) -> Tensor:
+        """(P,) the gradients of some tensors, one after the other; zeros where nothing came to one."""
+        return torch.cat([self._trained[number].found.flatten() for number in numbers])
+
+    def take(self, numbers: Sequence[int], gradients_P: Tensor) -> None:
+        """Put others in the place of what `found` gave."""
+        sizes = [self._trained[number].master.numel() for number in numbers]
+        for number, part in zip(numbers, gradients_P.split(sizes), strict=True):
+            own = self._trained[number].found
+            own.copy_(part.view_as(own))
 
     def forget(self) -> None:
         """Drop the gradients of an update that was not finished."""
@@ -158,6 +184,15 @@ class _Trained:
     def reached(self) -> bool:
         """Whether a gradient other than zeros came to it in the last update."""
         return self.reached_before if self.sum is None else bool(self.sum.any())
+
+    @property
+    def found(self) -> Tensor:
+        """The sum so far, to be read and written: zeros where there is none."""
+        if self.sum is None:
+            self.sum = torch.zeros_like(self.master, requires_grad=False)
+        elif not self.parts:
+            self.sum.zero_()
+        return self.sum
 
     @property
     def rounded(self) -> bool:

@@ -79,8 +79,33 @@ class PeakMemory:
                 return
 
 
-def environment(accelerator: Accelerator) -> dict[str, Any]:
-    """What a number may depend on besides the recipe."""
+class Waiting:
+    """Which share of the time that they could have run this process' threads waited for a core that others had.
+
+    None where the system does not tell, which Linux does (`/proc/PID/schedstat`).
+    """
+
+    def __init__(self) -> None:
+        self.before = _scheduled()
+
+    @property
+    def share(self) -> float | None:
+        now = _scheduled()
+        if now is None or self.before is None:
+            return None
+        # a thread that has ended takes what it had run with it
+        ran, waited = (max(0, after - before) for after, before in zip(now, self.before, strict=True))
+        return waited / max(1, ran + waited)
+
+
+def _scheduled() -> tuple[int, int] | None:
+    """Nanoseconds that the threads there are have run, and have waited to."""
+    lines = [line.split() for path in Path("/proc/self/task").glob("*/schedstat") for line in _lines(str(path))]
+    return (sum(int(line[0]) for line in lines), sum(int(line[1]) for line in lines)) if lines else None
+
+
+def environment(accelerator: Accelerator, waiting: Waiting | None = None) -> dict[str, Any]:
+    """What a number, or the time it took, may depend on besides the recipe."""
     device = accelerator.device
     return {
         "versions": {package: version(package) for package in PACKAGES} | {"python": platform.python_version()},
@@ -90,6 +115,7 @@ def environment(accelerator: Accelerator) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
+        "waited": None if waiting is None else waiting.share,
     }
 
 

@@ -90,6 +90,11 @@ class RunFolder:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self.write(STATUS, {"state": state, "at": now, "process": os.getpid(), "host": platform.node()} | more)
 
+    def lost(self, why: str) -> None:
+        """Say that a process of the run is gone, unless one has said already what became of it."""
+        if (read_json(self.path / STATUS) or {}).get("state") == "running":
+            self.status("lost", why=why)
+
     def cut(self, name: str, lines: int) -> None:
         """Keep the first lines of a file; what an interrupted run wrote after them comes again."""
         path = self.path / name

@@ -5,6 +5,7 @@ N examples of a batch, S tokens of the longest source among them, T of the longe
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from finetune.augmentations import Augmentation, Tokens
 from finetune.cache import ENCODED, keeping, kept_dir
 from finetune.encode import Batch, Examples
 from finetune.hashing import content_key
@@ -71,7 +73,8 @@ class Pairs(Examples):
     """Sources beside their targets, for an encoder–decoder: it reads the one, and the other one token late."""
 
     def __init__(self, source: Texts, target: Texts, told: Told, start: int) -> None:
-        self.source, self.target, self.start = source, target, start
+        self.source: Examples = source
+        self.target, self.start = target, start
         self.targets, self.measured = told.references, told.measured
         self.lengths = source.lengths + target.lengths
         self.cut: Collection[int] = sorted({*source.cut, *target.cut})
@@ -84,6 +87,19 @@ class Pairs(Examples):
     @property
     def terms(self) -> np.ndarray:
         return self.target.lengths
+
+    def augmented(self, augmentation: Augmentation, tokens: Tokens | None) -> Pairs:
+        """Sources alone are drawn anew: what is to be said of them stays what it is."""
+        return self._of(self.source.augmented(augmentation, tokens))
+
+    def drawn(self, seed: int, epoch: int) -> Pairs:
+        return self._of(self.source.drawn(seed, epoch))
+
+    def _of(self, source: Examples) -> Pairs:
+        """The same with other sources in place of these, each as long as it was."""
+        found = copy.copy(self)
+        found.source = source
+        return found
 
     def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
         inputs = dict(self.source.batch(indices, multiple).inputs)

@@ -44,7 +44,7 @@ class Series:
 class Points:
     """A study over its seeds, which are 0, 1, 2 and so on."""
 
-    name: str
+    name: str  # of the study; empty: of what else it is, its title says
     title: str
     panels: str  # what the points' panels are; empty where there is one
     lines: str  # and their lines
@@ -53,7 +53,7 @@ class Points:
     notes: Sequence[str]  # what a reader must know of the numbers
     settings: Mapping[str, Any]
     seeds: int
-    seconds: float  # that the study took
+    seconds: float | None  # that the study took; None: they are those of runs
     series: Sequence[Series]
 
     @staticmethod

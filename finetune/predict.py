@@ -1,4 +1,4 @@
-"""A finished run as a predictor: texts, pairs of texts or images in, labels with their probabilities or texts out."""
+"""A finished run as a predictor: texts, pairs of texts or images in, labels with probabilities, values or texts out."""
 
 from __future__ import annotations
 
@@ -39,6 +39,14 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Value:
+    """Which value a run says that one input has."""
+
+    value: float  # in the unit of the data
+    truncated: bool  # whether the text was longer than what the model reads, and was cut
+
+
+@dataclass(frozen=True, kw_only=True)
 class Written:
     """What a run writes for one input."""
 
@@ -58,10 +66,11 @@ class Predictor:
     def recipe(self) -> Recipe:
         return self.setup.recipe
 
-    def __call__(self, inputs: Sequence[Input]) -> list[Prediction] | list[Written]:
+    def __call__(self, inputs: Sequence[Input]) -> list[Prediction] | list[Value] | list[Written]:
         """One prediction for each input, in their order, computed in batches as in training.
 
-        It is a `Written` of a task whose answers are texts, else a `Prediction`.
+        It is a `Value` of a task whose answers are numbers, a `Written` of one whose answers are texts, else a
+        `Prediction`.
 
         Args:
             inputs: texts, or pairs of texts as tuples, or images (paths, or as PIL has them).
@@ -80,7 +89,7 @@ class Predictor:
         responses = evaluate.predict(self.module, examples, accelerator, progress, respond).responses
         progress.end()
         shares_NC = self.recipe.task.probabilities(responses)
-        return self._written(responses, examples) if shares_NC is None else self._read(responses, shares_NC, examples)
+        return self._said(responses, examples) if shares_NC is None else self._read(responses, shares_NC, examples)
 
     def encode(self, inputs: Sequence[Input]) -> Examples:
         """What the model reads of the inputs: `batch(indices)` of it is a batch."""
@@ -89,9 +98,12 @@ class Predictor:
         rows = _pictures(inputs) if reads == "image" else _texts(inputs, self.recipe)
         return self.recipe.task.encode(lambda: rows, weights, key="")
 
-    def _written(self, responses: np.ndarray, examples: Examples) -> list[Written]:
-        texts, cut = self.recipe.task.predict(responses).tolist(), set(examples.cut)
-        return [Written(text=text, truncated=number in cut) for number, text in enumerate(texts)]
+    def _said(self, responses: np.ndarray, examples: Examples) -> list[Value] | list[Written]:
+        outputs, cut = self.recipe.task.predict(responses), set(examples.cut)
+        said = [(each, number in cut) for number, each in enumerate(outputs.tolist())]
+        if outputs.dtype.kind == "f":
+            return [Value(value=value, truncated=truncated) for value, truncated in said]
+        return [Written(text=text, truncated=truncated) for text, truncated in said]
 
     def _read(self, responses: np.ndarray, shares_NC: np.ndarray, examples: Examples) -> list[Prediction]:
         outputs, cut = self.recipe.task.predict(responses).tolist(), set(examples.cut)
@@ -122,6 +134,7 @@ def load(folder: str | Path, *, recipe: Recipe | None = None, progress: Silent |
     revision = result.weights["revision"]
     if revision:  # the commit it was, whatever the branch stands for today
         recipe = replace(recipe, checkpoint=replace(recipe.checkpoint, revision=revision))  # pyright: ignore
+    recipe = replace(recipe, task=recipe.task.settled(result.labels, result.values))
     here = setup(recipe, progress=progress)
     if here.weights.sha256 != result.weights["sha256"]:
         raise InputError(

@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from inspect import isabstract
 from types import ModuleType
 from typing import Any, ClassVar
 
-from finetune import data, methods, tasks
+from finetune import augmentations, data, methods, tasks
 from finetune.attention import cores, positions
 from finetune.attention.cores import Core
 from finetune.attention.positions import Position
 from finetune.attention.swap import STOCK, MultiHead
+from finetune.augmentations import Augmentation
 from finetune.blank import Blank
 from finetune.checkpoint import Checkpoint, Hub, Local, Packaged
 from finetune.data import Data
-from finetune.errors import InputError, NoFieldError
+from finetune.errors import InputError, NoFieldError, one_of
 from finetune.hashing import content_key
 from finetune.methods import Method
 from finetune.optim import Budget
-from finetune.parts import Part, hints, parse
+from finetune.parts import Part, hints, optional, parse
 from finetune.precision import Format
 from finetune.splits import Split
 from finetune.tasks import Task
@@ -34,6 +36,7 @@ from finetune.untrained import Untrained
 from finetune.written import alternatives, from_json, telling, to_json
 
 AXES: Mapping[type, ModuleType] = {
+    Augmentation: augmentations,
     Core: cores,
     Data: data,
     Method: methods,
@@ -59,10 +62,11 @@ class Recipe(Part):
     task: Task
     method: Method
     attention: MultiHead | None = None  # ours in place of the checkpoint's; None: the checkpoint's own
+    augmentation: Augmentation | None = None  # draws training examples anew in each epoch; None: they stay as they are
     split: Split = Split()
     budget: Budget = Budget()
     precision: Format = "auto"
-    seed: int = 0  # of the head's first weights, of batches and dropout; the rows are `split.seed`'s
+    seed: int = 0  # of the head's first weights, of batches, augmentation and dropout; the rows are `split.seed`'s
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,6 +111,8 @@ class Recipe(Part):
     def override(self, settings: Iterable[str]) -> Recipe:
         """The recipe with `field.field=value` applied, each value read as its field's type.
 
+        A part that is one of several alternatives is chosen by the name of its class: `positions=LearnedPositions`.
+
         Raises:
             InputError: no such field (then it is a NoFieldError), or not such a value.
         """
@@ -148,7 +154,30 @@ def _replaced(value: Any, path: list[str], text: str, whole: str) -> Any:
     if rest:
         inner = getattr(value, name)
         if not is_dataclass(inner):
-            text = f"{whole}: {name} is a plain value and has no field {rest[0]!r}"
+            kind = "none" if inner is None else "a plain value"
+            text = f"{whole}: {name} is {kind} and has no field {rest[0]!r}"
             raise NoFieldError(name, rest[0], (), len(rest) - 1, text)
         return replace(value, **{name: _replaced(inner, rest, text, whole)})
-    return replace(value, **{name: parse(text, hints(type(value))[name], whole)})
+    kind = hints(type(value))[name]
+    contract = optional(kind)
+    # a method is chosen by --method, which takes the recipe's own variant of it
+    if contract in AXES and contract is not Method and (contract is kind or text.lower() != "none"):
+        return replace(value, **{name: _chosen(contract, text, getattr(value, name), whole)})
+    return replace(value, **{name: parse(text, kind, whole)})
+
+
+def _chosen(contract: type, text: str, before: Any, whole: str) -> Any:
+    """The part of that class as it is by default; the one that is there, if it is of it.
+
+    Raises:
+        InputError: there is no such class, or it has something to be said that has no default.
+    """
+    kinds = {name: kind for name, kind in _known(contract).items() if not isabstract(kind)}
+    if text not in kinds:
+        raise one_of(f"kind of {whole}", text, kinds)
+    if type(before) is kinds[text]:
+        return before
+    for each in fields(kinds[text]):
+        if each.default is MISSING and each.default_factory is MISSING:
+            raise InputError(f"{whole}={text} leaves {each.name} open, which has no default; write it in a recipe file")
+    return kinds[text]()

@@ -12,7 +12,8 @@ from finetune.errors import InputError
 from finetune.items import Items
 from finetune.stats import Estimate
 
-UNKNOWN = ("items", "broken", "validation_loss", "choice", "opened", "unseen")  # fields that older records do not have
+# fields that older records do not have
+UNKNOWN = ("items", "broken", "validation_loss", "choice", "opened", "unseen", "values")
 UNWRITTEN = {"folder", "before"}  # fields that say where a record was found, and are not in it
 MAPPINGS = {"recipe", "scores", "validation", "rows", "truncated", "parameters", "seconds", "weights", "data"}
 
@@ -30,12 +31,13 @@ class Result:
     fingerprint: str
     scores: Mapping[str, Estimate]
     validation: Mapping[str, Estimate]
-    items: Items | None  # of the test split; None: not scored, or the headline is no share of right examples
+    items: Items | None  # of the test split; None: not scored, or the headline is no mean over examples
     validation_loss: float | None  # mean −log probability of the right labels, in nats; None: not measured
     choice: Mapping[str, Any] | None  # what the method chose on the validation rows, and from what; None: nothing
     opened: Mapping[str, Any] | None  # when its test set was, for what was chosen by trials; None: there were none
     broken: tuple[str, ...] | None  # what the run did not keep of `finetune.integrity`; None: not checked
     labels: tuple[str, ...]
+    values: tuple[float, float] | None  # mean and deviation of the training rows'; None: they have none
     unseen: tuple[str, ...] | None  # labels that no training row has; None: not looked
     rows: Mapping[str, int]  # used, by split
     truncated: Mapping[str, int]  # texts cut to the length the model reads, by split
@@ -94,9 +96,9 @@ def _fields(value: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("scores", "validation"):
         parts[name] = {metric: Estimate(**estimate) for metric, estimate in parts[name].items()}
     parts["labels"] = tuple(parts["labels"])
-    for name in ("broken", "unseen"):
+    for name in ("broken", "unseen", "values"):
         parts[name] = None if parts[name] is None else tuple(parts[name])
-    kept = None if parts["items"] is None else {"lengths": None} | parts["items"]
+    kept = None if parts["items"] is None else {"right": None, "scores": None, "lengths": None} | parts["items"]
     if kept is not None and set(kept) != {each.name for each in fields(Items)}:
         raise InputError(f"items of a record are to have all fields of finetune.items.Items, got {str(kept)[:60]!r}")
     parts["items"] = None if kept is None else Items(**kept)

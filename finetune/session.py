@@ -7,7 +7,6 @@ import os
 import shlex
 import sys
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +17,10 @@ from accelerate.utils import InitProcessGroupKwargs
 from transformers import PreTrainedModel
 
 from finetune import allocator, dropout, precision
+from finetune.anatomy import of_architecture
 from finetune.attention import interface
 from finetune.attention.swap import load_learned, swap
+from finetune.augmentations import Tokens
 from finetune.cache import ENCODED, FEATURES, kept_dir, writing_cache
 from finetune.checkpoint import Checkpoint, Weights
 from finetune.data import Data, Fetched
@@ -28,8 +29,10 @@ from finetune.errors import InputError
 from finetune.evaluate import Responder
 from finetune.features import Extraction
 from finetune.hashing import content_key
+from finetune.loading import load_config, load_tokenizer
 from finetune.methods import Material, Pretrained
 from finetune.outputs import RunFolder, read_json, write_text
+from finetune.peers import TIMEOUT, others
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.splits import Split, SplitFacts, Splits
@@ -39,9 +42,14 @@ if TYPE_CHECKING:
     import datasets
 
 ROWS = 1  # counts up when the same data and split come to other rows
-TIMEOUT = timedelta(minutes=10)  # until a process that does not answer is given up; the first one's own work is less
 SPLITS = ("train", "validation", "test")
 CHOOSING = SPLITS[:2]  # those that may have a say in what is tried next
+SHARDING = {  # what a launcher says of ways to spread one model over processes, which the loop has not
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config",
+}
 
 
 @dataclass
@@ -65,9 +73,14 @@ class Setup:
     dtype: torch.dtype
     kernel: str  # transformers' name of the code of a stock attention
 
+    @property
+    def task(self) -> Task:
+        """The recipe's, with all settled that it leaves to its rows."""
+        return self.recipe.task
+
     def model(self, labels: tuple[str, ...], weights: Weights) -> tuple[PreTrainedModel, tuple[str, ...]]:
         """The recipe's model for these labels with these weights, and the names of the modules that are its head."""
-        model, head = self.recipe.task.model(labels, weights, self.kernel)
+        model, head = self.task.model(labels, weights, self.kernel)
         if self.recipe.attention is not None:
             swap(model, self.recipe.attention)
             load_learned(model, weights.folder)
@@ -78,7 +91,7 @@ class Setup:
     @property
     def respond(self) -> Responder:
         """What is kept of the model's answers."""
-        return self.recipe.task.responder(self.weights)
+        return self.task.responder(self.weights)
 
     @property
     def extraction(self) -> Extraction:
@@ -95,6 +108,7 @@ class Setup:
         return Pretrained(
             weights=self.weights,
             labels=labels,
+            objective=self.task.objective(labels),
             build=partial(self.model, labels),
             device=self.accelerator.device,
             dtype=self.dtype,
@@ -122,6 +136,11 @@ class Session(Setup):
         """The splits that the recipe looks at."""
         return CHOOSING if self.recipe.split.closed else SPLITS
 
+    @property
+    def task(self) -> Task:
+        facts = self.facts()
+        return self.recipe.task.settled(facts.labels, facts.values)
+
     def splits(self) -> Splits:
         key = (self.recipe.data, self.recipe.split)
         if key not in self.shelf.splits:
@@ -138,7 +157,12 @@ class Session(Setup):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(path, json.dumps(asdict(facts)))
             return facts
-        return SplitFacts(labels=tuple(stored["labels"]), test_rows_in_train=stored["test_rows_in_train"])
+        values = stored.get("values")  # those that were stored before there were any do not say it
+        return SplitFacts(
+            labels=tuple(stored["labels"]),
+            test_rows_in_train=stored["test_rows_in_train"],
+            values=None if values is None else tuple(values),
+        )
 
     def examples(self) -> dict[str, Examples]:
         recipe = self.recipe
@@ -175,20 +199,50 @@ class Session(Setup):
     def material(self) -> Material:
         return Material(
             **vars(self.pretrained(self.facts().labels)),
-            examples=self.examples(),
+            examples=self._augmented(self.examples()),
             stock=lambda: replace(self, recipe=replace(self.recipe, attention=None)).material(),
             extraction=self.extraction,
         )
 
+    def _augmented(self, examples: dict[str, Examples]) -> dict[str, Examples]:
+        """The same, where the recipe draws training examples anew with those to be drawn."""
+        augmentation = self.recipe.augmentation
+        if augmentation is None:
+            return examples
+        tokens = Tokens.of(load_tokenizer(self.weights)) if augmentation.reads == "text" else None
+        return {**examples, "train": examples["train"].augmented(augmentation, tokens)}
+
 
 def session(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None = None) -> Session:
-    """Fetch what a recipe names and settle what it leaves to the machine."""
+    """Fetch what a recipe names and settle what it leaves to the machine.
+
+    Raises:
+        InputError: its parts do not fit one another.
+    """
     shelf = shelf or Shelf()
     here = setup(recipe, progress=progress, shelf=shelf)
+    _check_augmentation(recipe, here.weights)
     with here.accelerator.main_process_first():
         if recipe.data not in shelf.fetched:
             shelf.fetched[recipe.data] = recipe.data.fetch(here.progress)
     return Session(**vars(here), shelf=shelf, fetched=shelf.fetched[recipe.data])
+
+
+def _check_augmentation(recipe: Recipe, weights: Weights) -> None:
+    """
+    Raises:
+        InputError: it would change nothing that is read, or be drawn but once.
+    """
+    if recipe.augmentation is None:
+        return
+    named, wanted = f"augmentation {type(recipe.augmentation).__name__}", recipe.augmentation.reads
+    if recipe.method.reads_once:
+        raise InputError(
+            f"{named} draws every example anew in each epoch, and {recipe.method_name} reads each once; leave it none"
+        )
+    reads = of_architecture(load_config(weights).model_type).reads
+    if reads != wanted:
+        raise InputError(f"{named} changes {wanted}s, and checkpoint {weights.name} reads {reads}s; leave it none")
 
 
 def setup(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None = None) -> Setup:
@@ -212,10 +266,22 @@ def open_accelerator() -> Accelerator:
     """This process' place among the processes of the run.
 
     Raises:
-        InputError: the launcher started several processes that would not work together but each on its own.
+        InputError: the launcher is to spread the model over processes, or has started several that would not work
+            together but each on its own.
     """
-    # what numbers are computed in is the recipe's to say, not the launcher's
-    accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)])
+    for variable, name in SHARDING.items():
+        if os.environ.get(variable, "").lower() == "true":
+            raise InputError(
+                f"{variable} is true, and {name} spreads one model over processes; here each process holds all of it "
+                "and a share of the batch: launch with distributed_type MULTI_GPU, as recipes/machines/gpus.yaml has "
+                "it; where memory does not suffice, --method lora and a smaller budget.micro_batch need less"
+            )
+    launched = "LOCAL_RANK" in os.environ  # as one of several
+    accelerator = Accelerator(
+        cpu=launched and not torch.accelerator.is_available(),  # else each would be on its own
+        mixed_precision="no",  # what numbers are computed in is the recipe's to say, not the launcher's
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)],
+    )
     if accelerator.device.type == "cpu":
         allocator.keep_freed()
     started = int(os.environ.get("WORLD_SIZE", "1"))
@@ -226,4 +292,5 @@ def open_accelerator() -> Accelerator:
             f"--multi_gpu --num_processes {started} --num_machines 1 --mixed_precision no --dynamo_backend no "
             f"--main_process_port 0 {shlex.join(sys.argv)}"
         )
+    others().meet(accelerator.process_index, accelerator.num_processes)
     return accelerator

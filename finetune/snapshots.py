@@ -22,7 +22,7 @@ from torch import Tensor
 
 from finetune.hashing import content_key, file_sha256
 
-FORMAT = 1  # counts up when what is stored changes
+FORMAT = 2  # counts up when what is stored changes
 KEPT = 2  # the newest, and one to go back to
 SHARD = 2**28  # bytes in a file of tensors, about: as much more memory does writing them take
 FACTS = "snapshot.json"

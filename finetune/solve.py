@@ -17,6 +17,7 @@ from finetune.progress import Silent
 PORTION = 65536  # examples in memory at a time
 MOST = 500  # passes over the features
 ENOUGH = 1e-7  # loss: an iteration that gains less is the last
+ROUNDING = 1e-6  # of the largest variance of a direction: one that is no larger is none
 
 
 @contextmanager
@@ -96,31 +97,39 @@ def logistic(
 def ridge(
     features_NE: Tensor,
     targets_N: Tensor,
-    classes: int,
+    wanted: Callable[[Tensor], Tensor],
     penalties: Sequence[float],
     prepare: Callable[[Tensor], Tensor] = torch.Tensor.float,
 ) -> tuple[Tensor, Tensor]:
-    """Linear maps to each class' indicator with the least mean squared error plus penalty · ‖W‖², one a penalty.
+    """Linear maps to outputs with the least mean squared error plus penalty · ‖W‖², one a penalty.
 
     All from one eigendecomposition of the features' covariance (Hastie, Tibshirani and Friedman 2009, equation 3.47).
 
     Args:
         features_NE: of mean zero once prepared, in memory or on disk: a portion of them is prepared at a time.
+        wanted: the outputs (N, C) that some targets ask for.
 
     Returns:
-        W (P, C, E), and the bias (C), which is each class' share.
+        W (P, C, E), and the bias (C), which is the mean of the outputs.
     """
     count, width = features_NE.shape
-    shares_C = torch.bincount(targets_N, minlength=classes).double() / count
-    covariance_EE, moments_EC = torch.zeros(width, width).double(), torch.zeros(width, classes).double()
-    for start in range(0, count, PORTION):
-        read_NE = prepare(features_NE[start : start + PORTION]).cpu()
-        known_NC = F.one_hot(targets_N[start : start + PORTION], classes).float() - shares_C.float()
+    parts = [slice(start, start + PORTION) for start in range(0, count, PORTION)]
+    mean_C = torch.stack([wanted(targets_N[part]).double().sum(0) for part in parts]).sum(0) / count
+    covariance_EE, moments_EC = torch.zeros(width, width).double(), torch.zeros(width, len(mean_C)).double()
+    for part in parts:
+        read_NE = prepare(features_NE[part]).cpu()
+        known_NC = wanted(targets_N[part]).float() - mean_C.float()
         covariance_EE += (read_NE.T @ read_NE).double() / count
         moments_EC += (read_NE.T @ known_NC).double() / count
     values_E, vectors_EE = torch.linalg.eigh(covariance_EE)
     turned_EC = vectors_EE.T @ moments_EC
-    weights_PCE = torch.stack(
-        [(vectors_EE @ (turned_EC / (values_E.clamp(min=0.0) + each)[:, None])).T for each in penalties]
-    )
-    return weights_PCE.float(), shares_C.float()
+    weights_PCE = torch.stack([(vectors_EE @ (turned_EC / _divisors(values_E, each)[:, None])).T for each in penalties])
+    return weights_PCE.float(), mean_C.float()
+
+
+def _divisors(values_E: Tensor, penalty: float) -> Tensor:
+    """Of each direction's moment: without a penalty infinite, where examples do not differ in it."""
+    values_E = values_E.clamp(min=0.0)
+    if penalty:
+        return values_E + penalty
+    return torch.where(values_E > ROUNDING * values_E.max(), values_E, torch.inf)

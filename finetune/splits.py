@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from finetune.data import PORTION, Rows, targets
+from finetune.data import PORTION, Rows, answer, classes, targets
 from finetune.errors import InputError
 from finetune.parts import Part
 
@@ -27,6 +27,7 @@ class SplitFacts:
 
     labels: tuple[str, ...]
     test_rows_in_train: int  # test inputs whose text also occurs in train: they flatter every method alike
+    values: tuple[float, float] | None = None  # mean and deviation of those of the training rows; None: they have none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Splits(SplitFacts):
 
     @property
     def facts(self) -> SplitFacts:
-        return SplitFacts(labels=self.labels, test_rows_in_train=self.test_rows_in_train)
+        return SplitFacts(**{each.name: getattr(self, each.name) for each in fields(SplitFacts)})
 
     def __getitem__(self, name: str) -> datasets.Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -112,6 +113,7 @@ class Split(Part):
             test=test,
             labels=rows.labels,
             test_rows_in_train=int(repeated(train, test).sum()),
+            values=_spread(train),
         )
 
     def _hold_out(self, rows: datasets.Dataset, share: float, salt: str) -> tuple[datasets.Dataset, datasets.Dataset]:
@@ -133,15 +135,24 @@ class Split(Part):
         return f"{self.seed}:cap{f':{self.draw}' if self.draw else ''}"
 
     def _of_each_class(self, rows: datasets.Dataset, count: int) -> datasets.Dataset:
-        labels, order = targets(rows), _nested_order(rows, self._drawn)
+        labels, order = classes(rows), _nested_order(rows, self._drawn)
         members = [order[labels[order] == label][:count] for label in np.unique(labels)]
         return rows.select(np.sort(np.concatenate(members)))
+
+
+def _spread(rows: datasets.Dataset) -> tuple[float, float] | None:
+    """Mean and deviation of the rows' values, if they have values."""
+    if answer(rows) != "value":
+        return None
+    values_N = targets(rows)
+    # of equal ones rounding would make a deviation
+    return float(values_N.mean()), float(values_N.std()) if np.ptp(values_N) else 0.0
 
 
 def _nested_order(rows: datasets.Dataset, salt: str) -> np.ndarray:
     """An order whose every prefix has about the class shares of the whole."""
     keys = _hashes(salt, rows, ["id"])
-    labels = targets(rows)
+    labels = classes(rows)
     place = np.empty(len(rows))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)

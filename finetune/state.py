@@ -9,7 +9,7 @@ R processes, U losses that nobody has looked at yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,11 +59,19 @@ class State:
             "processes": self.accelerator.num_processes,
         }
 
+    def random(self) -> list[Tensor]:
+        """What this process draws its next random numbers from: the host's state, and that of its GPU."""
+        device = self.accelerator.device
+        return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+    def draw_again(self, random: Sequence[Tensor]) -> None:
+        """Draw what was drawn since `random` was asked."""
+        for number, each in enumerate(random):
+            self._draw_on(number == 0, number == 1, each)
+
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every process must ask, and gets all there is: each has random numbers of its own."""
-        device = self.accelerator.device
-        random = [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
-        own = [each.tolist() for each in random], [float(loss) for loss in self.unread]
+        own = [each.tolist() for each in self.random()], [float(loss) for loss in self.unread]
         return self._each(gather_object([own]))
 
     def _each(self, everyones: list[tuple[list[list[int]], list[float]]]) -> Iterator[tuple[str, Tensor]]:

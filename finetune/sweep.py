@@ -1,6 +1,6 @@
 """The best of a frozen backbone: every layer, pooling and penalty, solved from features that were taken once.
 
-N examples, E width, C classes, P penalties, L layers: what the embeddings say, then each block.
+N examples, E width, C outputs, P penalties, L layers: what the embeddings say, then each block.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from finetune.encode import Examples, Features
 from finetune.head import Head
-from finetune.neighbours import nearest
+from finetune.objective import Objective
 from finetune.progress import Silent
 from finetune.solve import PORTION, ridge, threads_for
 
 RIDGES = tuple(10 ** (power / 2) for power in range(-6, 6))  # penalties of the screening
-PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # of the logistic regression
 NEIGHBOURS = 10
-FINALISTS = 4  # places whose features go on to the logistic regression
+FINALISTS = 4  # places whose features go on to the kind of head that is kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,7 @@ class Place:
     layer: int
     pooling: str
     error: float  # mean squared, of the best ridge
-    ridge: float  # share that the best ridge has right
+    ridge: float  # how good that is: the share of classes that it has right, or its correlation with values
     nearest: float  # and the neighbours
 
 
@@ -44,8 +42,8 @@ class Tried:
     layer: int
     pooling: str
     penalty: float
-    loss: float  # mean cross-entropy on the validation rows
-    right: float  # share
+    loss: float  # mean, on the validation rows
+    right: float  # how good, as of a place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +71,7 @@ class Sweep:
 def sweep(
     stored: Mapping[str, Mapping[str, Tensor]],
     examples: Mapping[str, Examples],
-    classes: int,
+    objective: Objective,
     layer: int | None,
     penalties: Sequence[float],
     progress: Silent,
@@ -91,12 +89,12 @@ def sweep(
     for number, pooling in tries:
         train, validation = _features(stored, examples, number, pooling)
         with threads_for(len(train)):
-            places.append(_place(number, pooling, train, validation, classes))
+            places.append(_place(number, pooling, train, validation, objective))
         progress.advance(1)
     tried = []
     for place in sorted(places, key=lambda each: each.error)[:FINALISTS]:
         train, validation = _features(stored, examples, place.layer, place.pooling)
-        tried += [_try(place, each, train, validation, classes) for each in penalties]
+        tried += [_try(place, each, train, validation, objective) for each in penalties]
         progress.advance(1)
     progress.end()
     return Sweep(layers=count, places=tuple(places), tried=tuple(tried))
@@ -109,34 +107,38 @@ def _features(
     return train, validation
 
 
-def _place(layer: int, pooling: str, train: Features, validation: Features, classes: int) -> Place:
-    head = Head(train.features_NE, classes)
+def _place(layer: int, pooling: str, train: Features, validation: Features, objective: Objective) -> Place:
+    head = Head(train.features_NE, objective.outputs)
     known_N, wanted_N = torch.from_numpy(train.targets), torch.from_numpy(validation.targets)
     asked_NE = head.brought(validation.features_NE)
-    weights_PCE, bias_C = ridge(train.features_NE, known_N, classes, RIDGES, head.brought)
+    weights_PCE, bias_C = ridge(train.features_NE, known_N, objective.wanted, RIDGES, head.brought)
     outputs_PNC = torch.einsum("ne,pce->pnc", asked_NE, weights_PCE) + bias_C
-    error_P = (outputs_PNC - F.one_hot(wanted_N, classes)).square().mean((1, 2))
-    right_P = (outputs_PNC.argmax(-1) == wanted_N).float().mean(1)
-    told_N = nearest(train.features_NE[:PORTION], train.targets[:PORTION], validation.features_NE, NEIGHBOURS)
+    error_P = (outputs_PNC - objective.wanted(wanted_N)).square().mean((1, 2))
     return Place(
         layer=layer,
         pooling=pooling,
         error=float(error_P.min()),
-        ridge=float(right_P[error_P.argmin()]),
-        nearest=float((told_N == validation.targets).mean()),
+        ridge=objective.score(outputs_PNC[error_P.argmin()], wanted_N),
+        nearest=objective.neighbours(
+            train.features_NE[:PORTION],
+            train.targets[:PORTION],
+            validation.features_NE,
+            validation.targets,
+            NEIGHBOURS,
+        ),
     )
 
 
 @torch.no_grad()
-def _try(place: Place, penalty: float, train: Features, validation: Features, classes: int) -> Tried:
-    head, wanted_N = Head(train.features_NE, classes), torch.from_numpy(validation.targets)
+def _try(place: Place, penalty: float, train: Features, validation: Features, objective: Objective) -> Tried:
+    head, wanted_N = Head(train.features_NE, objective.outputs), torch.from_numpy(validation.targets)
     with torch.enable_grad():
-        head.solve(train, penalty, Silent())
-    logits_NC = head(validation.features_NE).logits
+        head.solve(objective, train, penalty, Silent())
+    outputs_NC = head(validation.features_NE).logits
     return Tried(
         layer=place.layer,
         pooling=place.pooling,
         penalty=penalty,
-        loss=float(F.cross_entropy(logits_NC, wanted_N)),
-        right=float((logits_NC.argmax(-1) == wanted_N).float().mean()),
+        loss=objective.loss(outputs_NC, wanted_N),
+        right=objective.score(outputs_NC, wanted_N),
     )

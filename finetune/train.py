@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from finetune import allocator, batches, precision
 from finetune.encode import Batch, Examples
 from finetune.errors import InputError
+from finetune.exchange import OUT_OF_MEMORY, Exchange, alike
 from finetune.keeper import Keeper
 from finetune.masters import Masters
 from finetune.optim import AdamW, Budget
@@ -39,6 +39,7 @@ class Fit:
     epochs: int  # completed; fewer than asked for where training stopped early
     seconds: float  # of updates alone: validation is not in it
     diverged: bool
+    micro_batch: int | None = None  # largest number of examples in one forward pass; None: a process' whole share
     masters: Masters | None = None  # None: nothing was rounded
 
     @property
@@ -82,10 +83,9 @@ def fit(
         Stopped: somebody asked for it.
         InputError: memory does not suffice for a single example.
     """
-    wrapped = accelerator.prepare_model(module) if accelerator.num_processes > 1 else module
-    masters = Masters(optim.groups(module), optim.build, reached)  # after every process got the first one's weights
-    if wrapped is module:
-        masters.collect_at_once()
+    alike(module, accelerator)
+    masters = Masters(optim.groups(module), optim.build, reached)
+    exchange = Exchange(module, masters, accelerator)
     state, best = State(module, masters, accelerator), _Best(budget.patience)
     state.count.micro_batch = budget.micro_batch
     dtype = next(module.parameters()).dtype
@@ -94,9 +94,9 @@ def fit(
     per_epoch = math.ceil(len(train) / budget.batch_size)
     epochs = budget.passes(len(train))
     steps = epochs * per_epoch
-    epoch, diverged = 0, False
+    epoch, diverged, drawn = 0, False, train
 
-    def cut(whole: np.ndarray) -> list[np.ndarray]:
+    def cut(whole: np.ndarray, rank: int = rank) -> list[np.ndarray]:
         return batches.micro(whole, rank, world, train.positions, together, state.count.micro_batch)
 
     def backward(whole: np.ndarray) -> Tensor:
@@ -107,14 +107,11 @@ def fit(
             # a process left without examples still takes part in the sum of gradients: one example, weight zero
             weight = world / terms if len(indices) else 0.0
             indices = indices if len(indices) else whole[:1]
-            batch = train.batch(indices, batches.multiple(len(indices))).to(accelerator.device, dtype)
-            # processes add up their gradients once an update, unless each part must go to the masters
-            waits = number < len(pieces) and not masters.rounded
-            with accelerator.no_sync(wrapped) if waits else nullcontext():
-                part_loss = loss(wrapped(**batch.inputs).logits, batch) * weight
-                part_loss.backward()
-            if masters.rounded:
-                masters.collect()
+            batch = drawn.batch(indices, batches.multiple(len(indices))).to(accelerator.device, dtype)
+            if number == len(pieces):
+                exchange.last()  # processes add up their gradients once an update
+            part_loss = loss(module(**batch.inputs).logits, batch) * weight
+            part_loss.backward()
             total += part_loss.detach()
         return total
 
@@ -126,10 +123,12 @@ def fit(
     progress.start("train", int(train.lengths.sum()) * epochs, "tok")
     progress.advance(count.tokens)
     for epoch in range(max(1, math.ceil(count.step / per_epoch)), epochs + 1):
+        drawn = train.drawn(seed, epoch)
         clock = time.perf_counter()
         done = count.step - (epoch - 1) * per_epoch
         for whole in batches.epoch(train.lengths, budget.batch_size, seed, epoch)[done:]:
-            state.unread.append(_fitting(backward, cut, whole, state, keeper))
+            total, wanted = _fitting(backward, cut, whole, state, keeper, exchange)
+            state.unread.append(total)
             factor = optim.factor(count.step, steps)
             norm = masters.step(optim.clip_norm, factor)
             tokens = int(train.lengths[whole].sum())
@@ -152,7 +151,7 @@ def fit(
             count.seconds += time.perf_counter() - clock
             if diverged:
                 break
-            keeper.after(state)
+            keeper.after(state, wanted)
             clock = time.perf_counter()
         if diverged or (budget.patience is not None and best.is_enough(state, validate(), epoch, keeper)):
             break
@@ -166,36 +165,46 @@ def fit(
         epochs=epoch,
         seconds=count.seconds,
         diverged=diverged,
+        micro_batch=state.count.micro_batch,
         masters=masters,
     )
 
 
 def _fitting(
     backward: Callable[[np.ndarray], Tensor],
-    cut: Callable[[np.ndarray], list[np.ndarray]],
+    cut: Callable[..., list[np.ndarray]],
     whole: np.ndarray,
     state: State,
     keeper: Keeper,
-) -> Tensor:
-    """`backward`, in pieces half as large, and half again, where memory does not suffice: it learns the same.
+    exchange: Exchange,
+) -> tuple[Tensor, int]:
+    """`backward`, in pieces half as large, and half again, where some process' memory does not suffice.
+
+    All processes do so at the same update, begin it anew with the random numbers it had, and learn the same.
+
+    Returns:
+        The loss, and the most that any keeper wants after this update.
 
     Raises:
         InputError: it does not suffice for one example.
     """
     while True:
-        random = torch.get_rng_state()
+        random, total = state.random(), None
         try:
-            return backward(whole)
+            total = backward(whole)
         except (MemoryError, RuntimeError) as error:
-            # the other processes may not have run out, and wait for gradients that never come
-            if not allocator.ran_out(error) or state.accelerator.num_processes > 1:
+            if not allocator.ran_out(error):
                 raise
         # only here, where the error is gone, is what its frames held free again
-        most = max(map(len, cut(whole)))
+        exchange.close()
+        wanted = exchange.greatest(OUT_OF_MEMORY if total is None else keeper.wants(state.count.step + 1))
+        if total is not None and wanted < OUT_OF_MEMORY:
+            return total, wanted
+        most = max(map(len, cut(whole, 0)))  # of the first process, whose part is the largest: the same for all
         if most == 1:
             raise InputError("memory does not suffice for a single example: shorten texts, or train fewer parameters")
         state.masters.forget()
-        torch.set_rng_state(random)
+        state.draw_again(random)
         allocator.return_freed()
         state.count.micro_batch = math.ceil(most / 2)
         keeper.record({"step": state.count.step, "micro_batch": state.count.micro_batch, "why": "out of memory"})

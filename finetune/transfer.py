@@ -11,7 +11,7 @@ import datasets
 import numpy as np
 
 from finetune import evaluate
-from finetune.data import Data, Rows, targets
+from finetune.data import Data, Rows, classes
 from finetune.errors import InputError
 from finetune.finished import Finished
 from finetune.hashing import content_key
@@ -51,8 +51,10 @@ def rows(here: Session, there: Session) -> tuple[datasets.Dataset, int, int]:
     recipe, data = here.recipe, there.recipe.data
     ours, theirs = recipe.data.load(here.fetched), data.load(there.fetched)
     every = theirs.train if theirs.test is None else theirs.test
+    if not ours.labels:
+        raise InputError(f"{recipe.name} has no labels, by whose names rows from elsewhere are chosen")
     _check_alike(recipe, ours.train, every, data)
-    known_N = _known(recipe, ours.labels, theirs.labels, data)[targets(every)]
+    known_N = _known(recipe, ours.labels, theirs.labels, data)[classes(every)]
     every = every.remove_columns("label").add_column("label", known_N)  # pyright: ignore[reportCallIssue]
     shared = every.select(np.flatnonzero(known_N >= 0))
     kept = _foreign(recipe, ours, shared, data)
@@ -63,7 +65,8 @@ def rows(here: Session, there: Session) -> tuple[datasets.Dataset, int, int]:
 
 def _scored(run: Finished, here: Session, there: Session) -> Elsewhere:
     chosen, others, own = rows(here, there)
-    task, setup = run.recipe.task, run.predictor.setup
+    setup = run.predictor.setup
+    task = setup.task
     examples = task.encode(lambda: chosen, setup.weights, "")
     run.progress.start("elsewhere", examples.tokens, "tok")
     found = evaluate.predict(run.predictor.module, examples, setup.accelerator, run.progress, setup.respond)

@@ -192,7 +192,7 @@ def contents(runs: Iterable[Result]) -> dict[str, dict[str, list[Result]]]:
 
 
 def right(system: System) -> np.ndarray:
-    """(S, N): whether each run had each test row right; of several draws of training rows, each draw's mean.
+    """(S, N): whether each run had each test row right, or its score; of several draws of training rows, their means.
 
     Seeds with the same rows are then no independent trials of what a method makes of such rows.
 
@@ -206,8 +206,8 @@ def right(system: System) -> np.ndarray:
 
 
 def stacked(runs: Sequence[Result]) -> np.ndarray:
-    """(S, N): whether each run had each test row right."""
-    return np.stack([run.items.unpacked() for run in runs if run.items is not None]).astype(float)
+    """(S, N): whether each run had each test row right, or its score."""
+    return np.stack([run.items.unpacked() for run in runs if run.items is not None])
 
 
 def by_draw(system: System) -> dict[int, list[Result]]:

@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import PartialState
+from transformers import BertForSequenceClassification
 
-from finetune import AdamW, Budget, Classification, Local, LoRA, Recipe, evaluate, run
+from finetune import AdamW, Budget, Classification, Full, Local, LoRA, MultiHead, Recipe, evaluate, exchange, run
+from finetune.attention.cores.uniform import Uniform
+from finetune.augmentations.drop_tokens import DropTokens
 from finetune.data.toy import ToyText
 from finetune.encode import Subset
 from finetune.session import session
 
 COUNTS = (0, 1, 2, 3, 7, 9, 10, 11)  # rows to predict
 MICRO = (None, 3, 1)  # examples in a forward pass
+DRAWN = (None, 1)  # likewise, where examples are drawn anew in each epoch
+FITS = 3  # examples that the last process has memory for, where it runs short
+WAYS = ("forward", "backward")  # in which it does
 
 
 def recipe(checkpoint: str, micro: int | None) -> Recipe:
@@ -35,12 +45,59 @@ def recipe(checkpoint: str, micro: int | None) -> Recipe:
     )
 
 
+@contextmanager
+def short_of_memory(way: str) -> Iterator[None]:
+    """The last process runs out of memory; on the way back it does when the gradients of the upper half are sent."""
+    forward = BertForSequenceClassification.forward
+
+    def fails(*_: Any) -> None:
+        raise MemoryError
+
+    def runs_out(self: Any, **inputs: Any) -> Any:
+        if not torch.is_grad_enabled() or len(inputs["input_ids"]) <= FITS:
+            return forward(self, **inputs)
+        if way == "forward":
+            raise MemoryError
+        between = self.bert.encoder.layer[0].register_forward_hook(
+            lambda *given: (given[-1][0] if isinstance(given[-1], tuple) else given[-1]).register_hook(fails) and None
+        )
+        try:
+            return forward(self, **inputs)
+        finally:
+            between.remove()
+
+    state = PartialState()
+    if state.process_index < state.num_processes - 1:
+        yield
+        return
+    BertForSequenceClassification.forward = runs_out  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        BertForSequenceClassification.forward = forward
+
+
 def main(out: Path, checkpoint: str) -> None:
+    exchange.PORTION = 1000  # so that gradients go in several
     seen: dict[str, object] = {}
+    own: dict[str, object] = {}  # what may depend on how many there are
     for micro in MICRO:
         result = run(recipe(checkpoint, micro), out=out / f"micro-{micro}")
         seen[f"scores {micro}"] = {name: score.value for name, score in result.scores.items()}
-    here = session(recipe(checkpoint, None))
+    small = recipe(checkpoint, None)
+    for micro in DRAWN:
+        run(replace(recipe(checkpoint, micro), augmentation=DropTokens(probability=0.3)), out=out / f"drawn-{micro}")
+    for way in WAYS:
+        with short_of_memory(way):
+            own[way] = run(small, out=out / way).environment["micro_batch"]
+    # with dropout: from its first update on as if the pieces had been so small
+    drops = replace(small, method=Full(), budget=replace(small.budget, epochs=2))
+    with short_of_memory("backward"):
+        halved = run(drops, out=out / "halved").environment["micro_batch"]
+    run(replace(drops, budget=replace(drops.budget, micro_batch=halved)), out=out / "small")
+    # queries and keys that nobody looks at: no gradient comes to them
+    own["unreached"] = run(replace(drops, attention=MultiHead(core=Uniform())), out=out / "unreached").status
+    here = session(small)
     torch.manual_seed(0)
     trainee = here.recipe.method.trainee(here.material())
     for count in COUNTS:
@@ -48,7 +105,8 @@ def main(out: Path, checkpoint: str) -> None:
         predicted = evaluate.predict(trainee.module, some, here.accelerator)
         seen[f"ids {count}"] = predicted.ids
         seen[f"outputs {count}"] = predicted.responses.argmax(axis=-1).tolist() if count else []
-    seen["processes"] = here.accelerator.num_processes
+    own["processes"] = here.accelerator.num_processes
+    seen["own"] = own
     (out / f"rank-{here.accelerator.process_index}.json").write_text(json.dumps(seen))
 
 

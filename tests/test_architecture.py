@@ -26,13 +26,15 @@ LAYERS = [
         "crossover",
         "variance",
     },
-    {"extras", "items", "neighbours", "paired", "parts", "points", "snapshots", "solve"},
+    {"extras", "items", "neighbours", "paired", "parts", "peers", "points", "snapshots", "solve"},
     {
         "axes",
         "anatomy",
+        "augmentations",
         "benchmark",
         "cache",
         "convert",
+        "correlation",
         "forecast",
         "hub",
         "masters",
@@ -44,14 +46,14 @@ LAYERS = [
         "result",
         "wheel",
     },
-    {"assets", "shift", "state", "verdict", "written"},
+    {"assets", "exchange", "objective", "shift", "state", "verdict", "written"},
     {"choice", "keeper", "packaged"},
     {"data", "report"},
     {"attention", "checkpoint", "splits", "encode"},
     {"transformer"},
     {"loading", "studies"},
     {"blank", "features", "evaluate", "language", "texts", "untrained"},
-    {"head", "pairs"},
+    {"head", "inputs", "pairs"},
     {"sweep"},
     {"integrity", "methods", "tasks", "train"},
     {"recipe"},
@@ -97,7 +99,7 @@ def test_imports_point_down_the_house(path: Path) -> None:
         assert (own, other) not in FORBIDDEN
 
 
-AXES = ["commands", "data", "engines", "methods", "studies", "tasks"]
+AXES = ["augmentations", "commands", "data", "engines", "methods", "studies", "tasks"]
 AXES += [f"transformer/{each}" for each in ("norms", "scores", "systems")]
 
 

@@ -25,6 +25,7 @@ import recipes
 from finetune import assets, hub, packaged
 from finetune.checkpoint import Hub
 from finetune.cli import main
+from finetune.data import targets
 from finetune.data.hub_dataset import HubDataset
 from finetune.data.toy import WORDS
 from finetune.errors import InputError
@@ -375,6 +376,44 @@ def test_labels_that_are_no_classes_yet_are_numbered_by_name(
     assert loaded.labels == labels
     for part in (loaded.train, loaded.test):
         assert [labels[index] for index in part["label"]] == part["text"][:]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        ([3.8, 0.5], [5.0, 1.2], None),
+        ([3, 1], [2, 5], None),
+        (["a", "b"], ["a", "b"], "column 'score' of someone/glue holds no numbers but Value('string')"),
+        ([3.8, 0.5], [5.0, None], "split 'test' of someone/glue has 1 rows without a value; choose another data.test"),
+        ([3.8, float("nan")], [5.0, 1.0], "split 'train' of someone/glue has 1 rows without a value; choose another"),
+    ],
+)
+def test_a_column_of_numbers_is_the_value(
+    server: HubServer, tmp_path: Path, train: list[object], test: list[object], said: str | None
+) -> None:
+    folder = write(tmp_path / "plain")
+    for name, column in (("train", train), ("test", test)):
+        with (folder / f"{name}.parquet").open("wb") as file:
+            datasets.Dataset.from_dict({"text": list(map(str, column)), "score": column}).to_parquet(file)
+    server.publish("dataset", GLUE, folder)
+    data = HubDataset(id=GLUE, value="score")
+    fetched = data.fetch(Silent())
+    assert fetched.sha256 != replace(data, value="text").fetch(Silent()).sha256
+    assert fetched.sha256 != replace(data, value=None, target="score").fetch(Silent()).sha256
+    if said is not None:
+        with pytest.raises(InputError) as caught:
+            data.load(fetched)
+        assert str(caught.value).startswith(said)
+        return
+    loaded = data.load(fetched)
+    assert loaded.labels == ()
+    assert targets(loaded.train).tolist() == train
+    assert loaded.train.column_names == ["text", "value", "id"]
+
+
+def test_a_text_and_a_number_are_not_both_to_be_said() -> None:
+    with pytest.raises(InputError, match="data.target and data.value are two things to be said, one of which must be"):
+        HubDataset(id=GLUE, target="a", value="b")
 
 
 def test_images_come_with_the_names_of_their_classes(server: HubServer, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from finetune import AdamW, Frozen, Full, InputError, LoRA, MultiHead, Recipe, integrity, load, run
 from finetune.attention.cores.uniform import Uniform
+from finetune.integrity import Sample
 from finetune.methods import Method
 from finetune.report.tables import table
 
@@ -114,6 +115,16 @@ def test_a_run_whose_saved_model_says_something_else_has_failed_and_is_shown_so(
         load(result.folder, recipe=recipe)
 
 
+def test_what_writes_is_held_to_the_logits_of_the_right_texts(
+    toy_pairs: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = toy_pairs("marian")
+    assert run(recipe, out=tmp_path).broken == ()
+    lost = run(replace(recipe, method=Forgetful()), out=tmp_path).broken
+    assert lost is not None
+    assert "saved and loaded again, its logits are up to" in lost[-1]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Doubled(LoRA):
     """Merges more than there is."""
@@ -143,6 +154,6 @@ def test_logits_of_another_model_are_apart(toy: Callable[[str], Recipe], tmp_pat
     recipe = toy("bert")
     predictor = load(run(recipe, out=tmp_path).folder or "")
     examples = predictor.encode(["a cat", "a dog and a horse"])
-    logits_NC = np.full((2, len(predictor.labels)), 9.0, dtype=np.float32)
-    (said,) = integrity.apart(predictor.module, examples, logits_NC, torch.device("cpu"))
+    other = Sample(indices=np.arange(2), logits=np.full((2, len(predictor.labels)), 9.0, dtype=np.float32))
+    (said,) = integrity.apart(predictor.module, examples, other, torch.device("cpu"))
     assert said.startswith("saved and loaded again, its logits are up to 9")

@@ -36,12 +36,12 @@ def test_rouge_is_rouge_scores() -> None:
     scorer = RougeScorer(overlap.ROUGE)
     for name, found in overlap.rouge(REFERENCES, TEXTS).items():
         each = [scorer.score(one, other)[name].fmeasure for one, other in zip(REFERENCES, TEXTS, strict=True)]
-        assert found == stats.mean(np.array(each))
+        assert found.tolist() == each
 
 
 def test_words_of_any_alphabet_count() -> None:
-    assert overlap.rouge(["나는 간다"], ["나는 온다"])["rouge1"].value == 0.5
-    assert overlap.rouge(["el niño"], ["el nino"])["rouge1"].value == 0.5
+    assert overlap.rouge(["나는 간다"], ["나는 온다"])["rouge1"].tolist() == [0.5]
+    assert overlap.rouge(["el niño"], ["el nino"])["rouge1"].tolist() == [0.5]
 
 
 def test_a_word_counts_where_the_reference_has_it_and_too_many_count_against() -> None:

@@ -42,7 +42,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(
     for _ in range(draws):
         found = paired.difference(*experiment(rng, items, seeds, gap, wobble))
         inside += found.low <= truth(gap, wobble) <= found.high
-    assert 0.93 <= inside / draws <= (0.99 if seeds == (2, 2) and not wobble else most)
+    assert 0.93 <= inside / draws <= (0.99 if seeds in ((2, 2), (3, 5)) else most)
 
 
 @pytest.mark.parametrize("wobble", [0.0, 0.15])
@@ -53,10 +53,11 @@ def test_of_two_equal_systems_one_is_called_better_at_most_one_time_in_twenty(wo
 
 
 @pytest.mark.parametrize("wobble", [0.05, 0.15, 0.4])
-def test_of_two_seeds_each_no_more_than_one_claim_in_fourteen_is_of_nothing(wobble: float) -> None:
+@pytest.mark.parametrize("seeds", [(2, 2), (2, 5), (3, 5), (2, 10)])
+def test_so_it_is_of_two_seeds_and_of_unequal_numbers(seeds: tuple[int, int], wobble: float) -> None:
     rng = np.random.default_rng(RNG_SEED)
-    claims = sum(paired.difference(*experiment(rng, 400, (2, 2), 0.0, wobble)).p < 0.05 for _ in range(2000))
-    assert claims / 2000 <= 1 / 14
+    claims = sum(paired.difference(*experiment(rng, 400, seeds, 0.0, wobble)).p < 0.05 for _ in range(2000))
+    assert claims / 2000 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 2000)
 
 
 def test_a_real_difference_is_mostly_found() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import signal
 import subprocess
 import sys
@@ -15,11 +17,12 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from processes import COUNTS, MICRO
+from processes import COUNTS, DRAWN, FITS, MICRO, WAYS
 from safetensors.torch import load_file
 
-from finetune import InputError, cli
-from finetune.processes import _ended, check
+from finetune import InputError, cli, outputs
+from finetune.peers import LOST, VARIABLE
+from finetune.processes import Failure, _ended, check
 
 WORLDS = (1, 2, 3)
 
@@ -46,22 +49,33 @@ def worlds(checkpoint: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     return {world: root / str(world) for world in WORLDS}
 
 
-def weights(folder: Path, micro: int | None) -> dict[str, torch.Tensor]:
-    (path,) = (folder / f"micro-{micro}").rglob("adapter_model.safetensors")
+def weights(folder: Path, name: str = "micro-None") -> dict[str, torch.Tensor]:
+    (path,) = (each for each in (folder / name).rglob("*model.safetensors"))
     return load_file(path)
+
+
+def curve(folder: Path, name: str) -> list[dict[str, Any]]:
+    (path,) = (folder / name).rglob("curve.jsonl")
+    return outputs.read_lines(path)
+
+
+def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
 
 
 def seen(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("rank-*.json"))]
 
 
-def test_any_number_of_processes_and_any_split_of_a_batch_learn_the_same(worlds: dict[int, Path]) -> None:
-    alone = weights(worlds[1], None)
+@pytest.mark.parametrize(("runs", "pieces"), [("micro", MICRO), ("drawn", DRAWN)])
+def test_any_number_of_processes_and_any_split_of_a_batch_learn_the_same(
+    worlds: dict[int, Path], runs: str, pieces: tuple[int | None, ...]
+) -> None:
+    alone = weights(worlds[1], f"{runs}-None")
     assert max(float(tensor.abs().max()) for tensor in alone.values()) > 1e-3
     for world in WORLDS:
-        for micro in MICRO:
-            other = weights(worlds[world], micro)
-            apart = max(float((alone[name] - other[name]).abs().max()) for name in alone)
+        for micro in pieces:
+            apart = difference(alone, weights(worlds[world], f"{runs}-{micro}"))
             assert apart <= 1e-6, f"{world} processes, pieces of {micro}: {apart}"
 
 
@@ -69,10 +83,43 @@ def test_every_process_holds_each_prediction_once_and_the_scores_are_equal(world
     (alone,) = seen(worlds[1])
     for world in WORLDS:
         found = seen(worlds[world])
-        assert [each.pop("processes") for each in found] == [world] * world
+        assert [each.pop("own")["processes"] for each in found] == [world] * world
         for count in COUNTS:
             assert all(each[f"ids {count}"] == [f"test-{number}" for number in range(count)] for each in found)
         assert all(each.items() <= alone.items() for each in found)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_where_one_process_runs_out_of_memory_all_halve_at_the_same_update_and_learn_the_same(
+    worlds: dict[int, Path], way: str
+) -> None:
+    for world in WORLDS:
+        apart = difference(weights(worlds[1]), weights(worlds[world], way))
+        assert apart <= 1e-6, f"{world} processes: {apart}"
+        whole, halved = curve(worlds[world], "micro-None"), curve(worlds[world], way)
+        told = [line for line in halved if "micro_batch" in line]
+        assert {(line["step"], line["why"]) for line in told} == {(0, "out of memory")}
+        assert told[-1]["micro_batch"] <= FITS
+        assert [each["own"][way] for each in seen(worlds[world])] == [told[-1]["micro_batch"]] * world
+        rest = [line for line in halved if "micro_batch" not in line]
+        assert [line["step"] for line in rest] == [line["step"] for line in whole]
+        for one, other in zip(rest, whole, strict=True):
+            assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
+
+
+def test_an_update_that_is_made_anew_draws_the_random_numbers_that_it_drew(worlds: dict[int, Path]) -> None:
+    for world in WORLDS:
+        assert difference(weights(worlds[world], "halved"), weights(worlds[world], "small")) == 0.0
+
+
+def test_a_tensor_that_no_gradient_comes_to_stays_as_it_was_in_any_number_of_processes(
+    worlds: dict[int, Path], checkpoint: Callable[[str], Path]
+) -> None:
+    before = load_file(checkpoint("bert") / "model.safetensors")
+    name = "encoder.layer.0.attention.self.query.weight"
+    for world in WORLDS:
+        assert {each["own"]["unreached"] for each in seen(worlds[world])} == {"done"}
+        assert torch.equal(weights(worlds[world], "unreached")[f"bert.{name}"], before[name])
 
 
 SCRIPT = '''"""A recipe of a test."""
@@ -92,9 +139,13 @@ def lines(out: Path) -> int:
     return sum(path.read_text().count("\n") for path in out.glob("*/*/curve.jsonl"))
 
 
+def of_rank(launcher: int, rank: str) -> int:
+    """The process of that rank that a launcher has started."""
+    return next(each.pid for each in psutil.Process(launcher).children() if each.environ().get("RANK") == rank)
+
+
 def second(launcher: int) -> int:
-    """The second of the processes that a launcher has started."""
-    return next(each.pid for each in psutil.Process(launcher).children() if each.environ().get("RANK") == "1")
+    return of_rank(launcher, "1")
 
 
 def asked(
@@ -114,7 +165,7 @@ def asked(
             os.kill(whom(program.pid), number)
         sent = time.monotonic()
         said = program.communicate(timeout=120)[1]
-        assert time.monotonic() - sent < 10
+        assert time.monotonic() - sent < 60  # it ends, and does not wait for a timeout
         return program.returncode, said
 
 
@@ -153,20 +204,79 @@ def test_two_processes_that_are_stopped_and_one_that_is_killed_go_on_to_the_same
     assert status(stopped)["state"] == "done"
 
 
+def test_a_process_that_is_stopped_is_named_by_the_others_which_end_and_go_on_to_the_same_bytes(
+    checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    script, cache = tmp_path / "toy.py", tmp_path / "cache"
+    script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
+    own = [sys.executable, "-m", "finetune", "run", str(script), "--processes", "2"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert asked(own, whole, cache, 10**6, 0)[0] == 0
+    with subprocess.Popen(
+        [*own, "--out", str(stopped)],
+        env=environment(cache) | {VARIABLE: "10"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        while lines(stopped) < 15:
+            assert program.poll() is None
+            time.sleep(0.01)
+        first, other = of_rank(program.pid, "0"), of_rank(program.pid, "1")
+        os.kill(other, signal.SIGSTOP)
+        psutil.wait_procs([psutil.Process(first)], timeout=60)
+        found = status(stopped)
+        os.kill(other, signal.SIGKILL)  # else the launcher waits half a minute for it
+        said = program.communicate(timeout=60)[1]
+    line = f"process 1 of 2, on {platform.node()}, was silent for 10 s; the same command goes on from the last snapshot"
+    assert (found["state"], found["why"]) == ("lost", line)
+    assert said.count(f"finetune: {line}") == 1
+    assert "Traceback" not in said
+    code, said = asked(own, stopped, cache, 10**6, 0)
+    assert code == 0, said
+    assert "goes on after update" in said
+    assert files(stopped) == files(whole)
+
+
+def test_what_is_wrong_for_all_processes_or_for_the_first_is_said_once(
+    checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    script, out = tmp_path / "toy.py", tmp_path / "out"
+    script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
+    out.write_text("a file")
+    own = [sys.executable, "-m", "finetune", "run", str(script), "--processes", "2", "--out", str(out)]
+    for more, words in (
+        (["--set", "budget.epochs=0"], "budget.epochs must be at least 1, got 0"),
+        ([], f"cannot write {out}/.*: Not a directory; choose another --out"),
+    ):
+        done = subprocess.run([*own, *more], env=environment(tmp_path / "cache"), capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        (line,) = (each for each in done.stderr.splitlines() if each.startswith("finetune: "))
+        assert re.fullmatch(f"finetune: {words}", line)
+        assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
-    ("codes", "code", "named"),
+    ("failed", "code", "named"),
     [
-        ({0: 1, 1: -9}, 137, ["process 1 of 2 was ended by SIGKILL"]),
-        ({0: -15, 1: -9}, 137, ["process 1 of 2 was ended by SIGKILL"]),
-        ({0: 2, 1: 2}, 2, []),
-        ({0: 143}, 143, []),
-        ({1: -15}, 143, ["process 1 of 2 was ended by SIGTERM"]),
+        ({0: Failure(1), 1: Failure(-9)}, 137, ["process 1 of 2 was ended by SIGKILL"]),
+        ({0: Failure(-15), 1: Failure(-9)}, 137, ["process 1 of 2 was ended by SIGKILL"]),
+        ({0: Failure(LOST, line="gone"), 1: Failure(-9)}, 137, ["process 1 of 2 was ended by SIGKILL"]),
+        ({0: Failure(2, line="wrong"), 1: Failure(2, line="wrong")}, 2, ["wrong"]),
+        ({0: Failure(2, line="wrong"), 1: Failure(-15)}, 2, ["wrong"]),
+        ({0: Failure(LOST, line="gone"), 1: Failure(2, line="wrong")}, 2, ["wrong"]),
+        ({0: Failure(LOST, line="gone"), 1: Failure(LOST, line="gone")}, LOST, ["gone"]),
+        ({0: Failure(LOST), 1: Failure(-9, at=30)}, LOST, []),  # stopped, so that it did not hear it was to end
+        ({0: Failure(143, line="stopped by SIGTERM")}, 143, ["stopped by SIGTERM"]),
+        ({1: Failure(-15)}, 143, ["process 1 of 2 was ended by SIGTERM"]),
     ],
 )
-def test_the_exit_code_is_of_the_process_that_began_it(codes: dict[int, int], code: int, named: list[str]) -> None:
-    ended = _ended(codes, 2)
+def test_the_exit_code_and_the_words_are_of_the_process_that_began_it(
+    failed: dict[int, Failure], code: int, named: list[str]
+) -> None:
+    ended = _ended(failed, 2)
     assert ended.code == code
-    assert [line.partition(";")[0] for line in ended.lost] == named
+    assert [line.partition(";")[0] for line in ended.lines] == named
 
 
 def test_another_number_of_processes_than_the_launcher_started_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,7 @@
-"""The README is true: its commands run, its table is the committed one, its tree is the tree."""
+"""The README is true: its commands run, its table is the committed one, its tree is the tree.
+
+README.ko.md is it in Korean, with the same blocks: what is tested of them holds for both.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -21,10 +25,41 @@ from finetune.report.tables import table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+KOREAN = (ROOT / "README.ko.md").read_text(encoding="utf-8")
+TOGETHER = "README.md and README.ko.md must change together"
+# blocks of code and generated ones; else what no blank line divides, and each item of a list
+PIECE = re.compile(r"<!-- (\w+).*?<!-- /\1 -->|```.*?```|\S(?:(?!\n\n|\n- ).)*", re.DOTALL)
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def pieces(readme: str) -> list[str]:
+    return [found[0].strip() for found in PIECE.finditer(readme)]
+
+
+def whole(piece: str) -> bool:
+    """Whether it is the same to the letter in each language."""
+    return piece.startswith(("```", "<!--"))
+
+
+def frame(piece: str) -> str:
+    """What a piece is, whatever its language."""
+    if whole(piece):
+        return piece
+    if shown := re.fullmatch(r"!\[[^]]+\](\(\S+\))", piece):
+        return f"the picture {shown[1]}"
+    kinds = {"#": f"a heading {piece.split()[0]}", "-": "an item of a list", "|": f"a table of {piece.count('|')} bars"}
+    return kinds.get(piece[0], "a paragraph")
+
+
+def code(piece: str) -> set[str]:
+    return {" ".join(each.split()) for each in re.findall(r"`([^`]+)`", "" if whole(piece) else piece)}
+
+
+def numbers(piece: str) -> set[str]:
+    return set(re.findall(r"\d+(?:[.,]\d+)*[⁻⁰¹²³⁴-⁹]*", piece))
 
 
 COMMANDS = [line for block in blocks("bash") for line in block.splitlines()]
@@ -132,3 +167,27 @@ def test_the_number_of_lines_of_the_example_method_is_right() -> None:
     said = re.search(r"`last_layers.py`\s+is one in (\d+) lines", README)
     assert said is not None
     assert int(said[1]) == len((ROOT / "finetune" / "methods" / "last_layers.py").read_text().splitlines())
+
+
+def test_each_readme_leads_to_the_other_in_its_first_lines() -> None:
+    assert "(README.ko.md)" in "".join(README.splitlines()[:3])
+    assert "(README.md)" in "".join(KOREAN.splitlines()[:3])
+
+
+def test_both_readmes_have_the_same_headings_blocks_and_pictures_in_the_same_order() -> None:
+    for one, other in zip_longest(pieces(README), pieces(KOREAN), fillvalue="its end"):
+        assert frame(one) == frame(other), f"{TOGETHER}: README.md has\n{one}\nwhere README.ko.md has\n{other}"
+
+
+def test_a_paragraph_has_the_same_code_in_both_readmes_and_no_number_is_lost() -> None:
+    for one, other in zip_longest(pieces(README), pieces(KOREAN), fillvalue=""):
+        where = f"{TOGETHER}: README.md has\n{one}\nand README.ko.md\n{other}"
+        assert code(one) == code(other), where
+        assert numbers(one) <= numbers(other), where  # Korean has digits for some that English has words for
+
+
+def test_each_sentence_of_the_korean_readme_is_korean() -> None:
+    name, *others = pieces(KOREAN)
+    assert name == "# finetune"
+    sentences = [each for piece in others if not whole(piece) for each in re.split(r"(?<=[.?!])\s+", piece)]
+    assert [each for each in sentences if not re.search("[가-힣]", each)] == []

@@ -8,9 +8,13 @@ from dataclasses import FrozenInstanceError, dataclass, replace
 
 import pytest
 
-from finetune import AdamW, Budget, Frozen, Full, InputError, LoRA, Recipe, Split, catalog
+from finetune import AdamW, Blank, Budget, Frozen, Full, InputError, LoRA, Recipe, Split, catalog
+from finetune.attention.cores.unscaled import Unscaled
+from finetune.attention.positions.learned import LearnedPositions
 from finetune.commands import variant
+from finetune.data.numbers import Numbers
 from finetune.tasks import Writing
+from finetune.transformer.tokenizers.jamo import Jamo
 from finetune.written import telling
 
 NAMES = sorted(catalog.summaries())
@@ -18,8 +22,9 @@ EXPECTED = {
     *("bert_r8", "bert_r52", "bert_20ng", "bert_reviews", "gpt_r8", "gpt_reviews", "vit_mnist"),
     *("bert_sst2", "bert_mrpc", "gpt2_sst2", "vit_cifar10", "vit_beans", "distilbert_emotion"),
     *("numbers_es", "numbers_ko", "dates", "gpt_headlines", "t5_opus_books", "gpt2_cnn_dailymail"),
-    *("numbers_rnn", "numbers_rnn_attention", "numbers_lstm", "numbers_lstm_attention"),
+    *("numbers_rnn", "numbers_rnn_attention", "numbers_lstm", "numbers_lstm_attention", "vit_scratch"),
     *("roberta_sst2", "roberta_mrpc", "roberta_qnli", "roberta_qqp", "roberta_rte", "roberta_mnli"),
+    *("bert_magnitudes", "magnitudes_scratch", "roberta_stsb"),
 }
 
 
@@ -90,6 +95,44 @@ def test_overrides_are_typed(recipe: Recipe) -> None:
 def test_a_wrong_override_names_what_would_be_right(recipe: Recipe, setting: str, words: str) -> None:
     with pytest.raises(InputError, match=re.escape(words)):
         replace(recipe, method=LoRA()).override([setting])
+
+
+def blank(recipe: Recipe) -> Blank:
+    assert isinstance(recipe.checkpoint, Blank)
+    return recipe.checkpoint
+
+
+def test_a_part_is_chosen_by_the_name_of_its_class_and_keeps_what_was_said_of_it() -> None:
+    numbers, where = catalog.load("numbers_es").recipe, "checkpoint.system.positions"
+    learned = numbers.override([f"{where}=LearnedPositions", f"{where}.length=9"])
+    assert vars(blank(learned).system)["positions"] == LearnedPositions(length=9)
+    assert learned.override([f"{where}=LearnedPositions"]) == learned
+    assert vars(blank(learned.override([f"{where}=none"])).system)["positions"] is None
+    unscaled = numbers.override(["checkpoint.system.core=Unscaled", "checkpoint.tokenizer=Jamo"])
+    assert vars(blank(unscaled).system)["core"] == Unscaled()
+    assert blank(unscaled).tokenizer == Jamo()
+    assert Recipe.from_json(unscaled.to_json()) == unscaled
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        (
+            "positions=learned",
+            "unknown kind of checkpoint.system.positions 'learned'; did you mean 'LearnedPositions'?",
+        ),
+        ("positions=LearnedPosition", "did you mean 'LearnedPositions'?"),
+        ("core=none", "unknown kind of checkpoint.system.core 'none'"),  # there is always one
+    ],
+)
+def test_a_part_that_cannot_be_chosen_says_which_could(setting: str, words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        catalog.load("numbers_es").recipe.override([f"checkpoint.system.{setting}"])
+
+
+def test_a_part_with_something_left_open_is_not_chosen_by_name(recipe: Recipe) -> None:
+    with pytest.raises(InputError, match=re.escape("data=Topics leaves name open, which has no default; write it in")):
+        replace(recipe, data=Numbers()).override(["data=Topics"])
 
 
 def test_a_stored_recipe_can_name_no_code_but_ours(recipe: Recipe) -> None:

@@ -135,7 +135,7 @@ def asked_at(step: int, number: int, patch: pytest.MonkeyPatch) -> None:
     """Send this process a signal during the update after `step`."""
     backward = train._fitting
 
-    def sends(*arguments: Any) -> torch.Tensor:
+    def sends(*arguments: Any) -> Any:
         state = next(each for each in arguments if isinstance(each, State))
         if state.count.step == step:
             os.kill(os.getpid(), number)
@@ -204,16 +204,15 @@ def test_a_run_that_failed_says_why_in_its_folder(
     assert (status["state"], status["why"]) == ("failed", "ZeroDivisionError: division by zero")
 
 
-def test_while_a_run_is_computed_its_folder_says_by_whom(
+def test_a_run_says_while_it_is_computed_that_it_is_and_by_whom(
     twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_after(3, monkeypatch)
-    said: dict[str, Any] = {}
-    path = folder(twenty, tmp_path) / "status.json"
-    monkeypatch.setattr(keeper.RunKeeper, "go_on", lambda *_: said.update(json.loads(path.read_text())))
-    with pytest.raises(Killed):
-        run(twenty, out=tmp_path)
-    assert (said["state"], said["process"]) == ("running", os.getpid())
+    here, seen = session(twenty).folder(tmp_path), dict[str, Any]()
+    monkeypatch.setattr(
+        keeper.RunKeeper, "wants", lambda *_: seen.update(json.loads((here.path / "status.json").read_text())) or 0
+    )
+    run(twenty, out=tmp_path)
+    assert (seen["state"], seen["process"]) == ("running", os.getpid())
 
 
 def test_the_second_of_two_names_the_first_at_once(twenty: Recipe, tmp_path: Path) -> None:

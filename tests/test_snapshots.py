@@ -6,13 +6,16 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
 
-from finetune import snapshots
+from finetune import snapshots, state
 from finetune.snapshots import Snapshots
+from finetune.state import Count
+from finetune.watch import Watch
 
 TENSORS = {"one": torch.arange(6.0).view(2, 3), "two": torch.tensor([1, 2]), "three": torch.tensor(0.5)}
 
@@ -27,6 +30,16 @@ def kept(tmp_path: Path) -> Snapshots:
 
 def steps(kept: Snapshots) -> list[str]:
     return sorted(path.name for path in kept.folder.iterdir())
+
+
+def test_what_a_snapshot_of_training_holds_changes_with_its_format_alone() -> None:
+    # whoever changes this counts FORMAT up: an older snapshot is then not taken, instead of breaking the run
+    assert snapshots.FORMAT == 2
+    assert [each.name for each in fields(Count)] == [
+        *("step", "examples", "tokens", "seconds", "micro_batch", "best", "best_epoch")
+    ]
+    assert [each.name for each in fields(Watch)] == ["calm", "high"]
+    assert (state.UNREAD, state.BUFFER, state.KEPT, state.RANDOM) == ("unread/", "buffer/", "kept/", "random/")
 
 
 def test_the_newest_comes_back_with_everything_that_was_put_in(kept: Snapshots) -> None:

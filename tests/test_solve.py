@@ -20,6 +20,10 @@ def problem(count: int = 300, classes: int = 4) -> tuple[torch.Tensor, torch.Ten
     return features_NE, targets_N
 
 
+def indicators(targets_N: torch.Tensor) -> torch.Tensor:
+    return nn.functional.one_hot(targets_N, 4).float()
+
+
 def solved(features_NE: torch.Tensor, targets_N: torch.Tensor, penalty: float, classes: int = 4) -> nn.Linear:
     head = nn.Linear(features_NE.shape[1], classes)
     solve.logistic(head, features_NE, targets_N, penalty, Silent())
@@ -68,7 +72,7 @@ def test_every_ridge_of_a_path_is_the_one_that_scikit_learn_finds() -> None:
     features_NE, targets_N = problem()
     features_NE = features_NE - features_NE.mean(0)
     penalties = (1e-3, 0.1, 10.0)
-    weights_PCE, bias_C = solve.ridge(features_NE, targets_N, 4, penalties)
+    weights_PCE, bias_C = solve.ridge(features_NE, targets_N, indicators, penalties)
     known_NC = nn.functional.one_hot(targets_N, 4).double().numpy()
     for weights_CE, penalty in zip(weights_PCE, penalties, strict=True):
         reference = Ridge(alpha=penalty * len(targets_N)).fit(features_NE.double().numpy(), known_NC)
@@ -77,9 +81,9 @@ def test_every_ridge_of_a_path_is_the_one_that_scikit_learn_finds() -> None:
 
 
 def test_portions_make_no_difference_to_a_ridge(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, _ = solve.ridge(*problem(), 4, (0.1,))
+    whole, _ = solve.ridge(*problem(), indicators, (0.1,))
     monkeypatch.setattr(solve, "PORTION", 7)
-    assert (solve.ridge(*problem(), 4, (0.1,))[0] - whole).abs().max() < 1e-5
+    assert (solve.ridge(*problem(), indicators, (0.1,))[0] - whole).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(("count", "threads"), [(10, 1), (solve.PORTION + 1, 2)])

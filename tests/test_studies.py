@@ -180,8 +180,10 @@ def test_what_is_saved_is_the_table_again_and_the_picture(tmp_path: Path, capsys
     assert said == (tmp_path / "tables" / "study-scale.md").read_text() + f"drawn: {picture}\n"
     assert "| unscaled    |    16 |       3 |" in said
     assert picture.read_text().startswith("<?xml")
-    assert cli.main(["tables", "study-scale", "--by", "study", *out]) == 0
-    assert said.startswith(capsys.readouterr().out)
+    again = tmp_path / "again.svg"
+    assert cli.main(["tables", "study-scale", "--by", "study", *out, "--figure", str(again)]) == 0
+    assert capsys.readouterr().out == said.replace(str(picture), str(again))
+    assert again.read_text().startswith("<?xml")
 
 
 @pytest.mark.parametrize("name", [each.stem for each in sorted(TABLES.glob("study-*.json"))])

@@ -13,10 +13,11 @@ import torch
 from finetune import Frozen, InputError, Recipe, compare, predict, run
 from finetune.encode import Examples
 from finetune.features import Extraction, layers, pool
+from finetune.objective import Logistic
 from finetune.outputs import read_lines
 from finetune.progress import Silent
 from finetune.session import session
-from finetune.sweep import PENALTIES, RIDGES, sweep
+from finetune.sweep import RIDGES, sweep
 from tests import tiny
 
 SIZES = {"train": 120, "validation": 60}  # rows
@@ -45,13 +46,13 @@ def test_the_place_that_knows_the_answer_is_found() -> None:
     for part, each in targets.items():
         stored[part]["cls"][2, :, :3] += 3 * torch.nn.functional.one_hot(each, 3)
     examples = {part: Rows(each.numpy()) for part, each in targets.items()}
-    found = sweep(stored, examples, 3, None, PENALTIES, Silent())
+    found = sweep(stored, examples, Logistic(3), None, Logistic.penalties, Silent())
     assert (found.best.layer, found.best.pooling) == (2, "cls")
     best = max(found.places, key=lambda place: place.ridge)
     assert (best.layer, best.pooling) == (2, "cls")
     assert best.ridge > 0.9
     assert best.nearest > 0.9
-    assert found.probes == 4 * 2 * (len(RIDGES) + 1) + 4 * len(PENALTIES)
+    assert found.probes == 4 * 2 * (len(RIDGES) + 1) + 4 * len(Logistic.penalties)
 
 
 @pytest.mark.parametrize("family", [*tiny.TEXT_FAMILIES, "vit", "deit", "dinov2"])
@@ -99,7 +100,7 @@ def test_what_is_given_is_not_chosen(toy: Callable[[str], Recipe], tmp_path: Pat
     result = run(replace(toy("bert"), method=Frozen(layer=1, pooling="cls", penalty=None)), out=tmp_path)
     assert result.choice is not None
     assert {(place["layer"], place["pooling"]) for place in result.choice["places"]} == {(1, "cls")}
-    assert len(result.choice["tried"]) == len(PENALTIES)
+    assert len(result.choice["tried"]) == len(Logistic.penalties)
 
 
 def test_a_choice_is_read_again_with_what_was_saved(toy: Callable[[str], Recipe], tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_the_error_of_a_difference_is_the_same_formula_as_that_of_a_mean() -> No
     scores_SN = (
         rng.normal(size=(1, 9)) + 2.0 * rng.normal(size=(4, 1)) + rng.normal(size=(4, 9))
     )  # few items, wide seeds
-    found = paired.difference(scores_SN, np.zeros((2, 9)))
+    found = paired.difference(scores_SN, np.zeros((4, 9)))
     assert found.variance.total == pytest.approx(crossed_error(scores_SN) ** 2, rel=1e-12)
     value, low, high = paired.mean(scores_SN)
     assert (value, low, high) == (found.value, found.low, found.high)

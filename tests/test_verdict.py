@@ -90,6 +90,9 @@ def test_a_record_from_before_examples_were_kept_is_read_and_gets_no_verdict(res
     [
         ({"ids": "a", "n": 9, "right": "AA=="}, "items.right must have the bits of 9 test examples, got 8"),
         ({"ids": "a", "n": 8, "right": "¿"}, "items.right must be bits in base64, got '¿'"),
+        ({"ids": "a", "n": 8, "scores": "AA=="}, "items.scores must have two bytes for each of 8 test examples, got 1"),
+        ({"ids": "a", "n": 8, "scores": "AA==", "right": "AA=="}, "either right or scores of test examples, got both"),
+        ({"ids": "a", "n": 8}, "either right or scores of test examples, got neither"),
         ({"ids": "a"}, "items of a record are to have all fields"),
     ],
 )
@@ -193,6 +196,24 @@ def test_a_score_that_no_single_example_has_gets_no_verdict_and_the_table_says_s
     assert why in table(f1).notes
     with pytest.raises(InputError, match=why.replace("toy_bert ", "")):
         judge([System(name="full", runs=tuple(f1))] * 2)
+
+
+def test_scores_that_are_nearer_or_farther_are_judged_as_right_and_wrong_are(result: Result) -> None:
+    rng = np.random.default_rng(0)
+    near_SN, far_SN = (rng.uniform(low, low + 0.5, size=(2, len(IDS))) for low in (0.5, 0.0))
+    items = Items.of(IDS, near_SN[0])
+    assert items == Items.of(IDS[::-1], near_SN[0][::-1])
+    assert items.right is None
+    assert items.unpacked() == pytest.approx(near_SN[0][np.argsort(IDS)], abs=5e-4)
+    record = replace(result, items=items).to_json()
+    assert Result.from_json(json.loads(json.dumps(record))).items == items
+    near, far = (
+        System(name=name, runs=tuple(replace(result, items=Items.of(IDS, each)) for each in scores_SN))
+        for name, scores_SN in (("near", near_SN), ("far", far_SN))
+    )
+    (found,) = judge([near, far])
+    assert found.kind == "better"
+    assert found.found.value == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize(

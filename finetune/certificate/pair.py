@@ -97,7 +97,7 @@ class Pair:
         hook = backbone(model).register_forward_hook(lambda *called: states.append(called[-1].last_hidden_state))
         with hook, watched(transplants(model), lambda module, _, mask: masks[module.layer].append(mask)):
             logits = model(**batch.inputs).logits
-            nn.functional.cross_entropy(logits.float(), batch.targets).backward()
+            (self.here.task.loss(logits, batch) / len(batch.targets)).backward()
         gradients = {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
         model.zero_grad()
         return Said(logits.detach(), states[0].detach(), gradients, masks)

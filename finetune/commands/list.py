@@ -1,4 +1,4 @@
-"""list what there is to choose from: recipes, methods, attentions, data, tasks, benchmark tables, studies, engines"""
+"""list what one can choose from: recipes, methods, attentions, augmentations, data, tasks, tables, studies, engines"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ CHOSEN = {
     "recipes": "finetune run RECIPE",
     "methods": "--method METHOD",
     "attentions": "--attention ATTENTION",
+    "augmentations": "augmentation=… in a recipe file",
     "data": "data=… in a recipe file",
     "tasks": "task=… in a recipe file",
     "tables": "finetune table TABLE",

@@ -12,7 +12,7 @@ from finetune.commands import Command
 from finetune.errors import InputError
 
 if TYPE_CHECKING:
-    from finetune.predict import Prediction, Written
+    from finetune.predict import Prediction, Value, Written
 
 WIDTH = 60  # of an input, where it is a line of a list
 
@@ -53,12 +53,14 @@ class Predict(Command):
         return 0
 
 
-def _said(found: Prediction | Written) -> tuple[str, str]:
-    """A label and how likely it is, or a text."""
-    from finetune.predict import Prediction
+def _said(found: Prediction | Value | Written) -> tuple[str, str]:
+    """A label and how likely it is, or a value, or a text."""
+    from finetune.predict import Prediction, Value
 
     if isinstance(found, Prediction):
         return found.label, f"{found.probability:.3f}"
+    if isinstance(found, Value):
+        return f"{found.value:.6g}", ""
     return " ".join(found.text.split()), ""
 
 

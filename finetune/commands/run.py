@@ -19,7 +19,7 @@ class Run(Command):
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         commands.takes_recipe(parser)
         commands.takes_method(parser)
-        parser.add_argument("--seed", type=int, help="of the head's first weights, batches and dropout")
+        parser.add_argument("--seed", type=int, help="of the head's first weights, batches, augmentation and dropout")
         commands.takes_attention(parser)
         commands.takes_processes(parser)
         commands.takes_out(parser)

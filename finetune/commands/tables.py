@@ -31,10 +31,12 @@ class Tables(Command):
             "--figure",
             metavar="FILE",
             help="also draw the first as a .png or .svg: scores over learning rates (--by trial), layers (--by layer), "
-            "training rows (--by labels) or the length of a source (--by length)",
+            "training rows (--by labels), the length of a source (--by length), or what was studied (--by study)",
         )
         commands.takes_layout(
-            parser, (ELSEWHERE, "what `elsewhere --save NAME` wrote"), (STUDY, "what `study --save` wrote")
+            parser,
+            (ELSEWHERE, "what `elsewhere --save NAME` wrote"),
+            (STUDY, "what `study --save` or `curves --save` wrote"),
         )
         commands.takes_out(parser)
 
@@ -51,12 +53,17 @@ class Tables(Command):
 
 
 def _draw(folder: Path, name: str, by: str, path: Path) -> None:
-    if by not in DRAWN:
-        raise InputError(f"--figure draws a table by {', '.join(DRAWN)}, got --by {by}")
+    if by not in (*DRAWN, STUDY):
+        raise InputError(f"--figure draws a table by {', '.join((*DRAWN, STUDY))}, got --by {by}")
+    from finetune.points import Points
     from finetune.report import curves, figures, records
 
     figures.check_ending(path)
-    figures.save(getattr(curves, DRAWN[by])(records.read(folder, name)), path)
+    if by == STUDY:
+        figure = curves.studied(records.read(folder, name, Points)[0])
+    else:
+        figure = getattr(curves, DRAWN[by])(records.read(folder, name))
+    figures.save(figure, path)
     print(f"drawn: {path}")
 
 

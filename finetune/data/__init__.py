@@ -1,7 +1,8 @@
 """Where rows come from. A data set is a frozen value; `load` gives rows whose ids never change.
 
-Columns: `id` (str), `label` (index into `labels`) or `target` (the text that is to be written), the input — `text` and
-perhaps `text_pair`, or `image` — and, where rows of one source must not be on two sides of a split, `group` (str).
+Columns: `id` (str), what is to be said — `label` (index into `labels`), `value` (a number) or `target` (a text) —, what
+is read — `text` and perhaps `text_pair`, or `image` — and, where rows of one source must not be on two sides of a
+split, `group` (str).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import datasets
 
 PORTION = 10_000  # rows looked at together
+ANSWERS = ("label", "target", "value")  # columns that hold what is to be said; of several the first counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class Rows:
 
     train: datasets.Dataset
     test: datasets.Dataset | None  # None: no test set of its own, one is cut from train
-    labels: tuple[str, ...]  # empty where what is to be said is no label but a text
+    labels: tuple[str, ...]  # empty where what is to be said is no label but a number or a text
 
 
 class Data(Part, ABC):
@@ -78,19 +80,44 @@ def to_rows(columns: Mapping[str, Sequence[Any]], labels: Sequence[str]) -> data
 
 
 def to_pairs(columns: Mapping[str, Sequence[Any]]) -> datasets.Dataset:
-    """Rows from columns in memory, with a `target` for each `text`."""
+    """Rows from columns in memory, with a `target` or a `value` for each `text`."""
     import datasets
 
     return datasets.Dataset.from_dict(dict(columns))
 
 
+def answer(rows: datasets.Dataset) -> str | None:
+    """The column that holds what is to be said; None: nobody knows it."""
+    return next((name for name in ANSWERS if name in rows.column_names), None)
+
+
+def classes(rows: datasets.Dataset) -> np.ndarray:
+    """The class of each row, -1 where nobody knows."""
+    return _filled(rows, "label", np.full(len(rows), -1, dtype=np.int64))
+
+
 def targets(rows: datasets.Dataset) -> np.ndarray:
-    """The class of each row, -1 where nobody knows; a portion at a time, or a million are half a gigabyte."""
-    found = np.full(len(rows), -1, dtype=np.int64)
-    if "label" in rows.column_names:
-        column = rows.select_columns(["label"])
+    """What is to be said of each row, as a number: its class, or where rows have values those, in float64.
+
+    Raises:
+        InputError: a value is no finite number.
+    """
+    if answer(rows) != "value":
+        return classes(rows)
+    found = _filled(rows, "value", np.full(len(rows), np.nan))
+    wrong = np.flatnonzero(~np.isfinite(found))
+    if len(wrong):
+        row = rows.select_columns(["id", "value"])[int(wrong[0])]
+        raise InputError(f"the value of row {row['id']!r} must be a finite number, got {row['value']}")
+    return found
+
+
+def _filled(rows: datasets.Dataset, name: str, found: np.ndarray) -> np.ndarray:
+    """With a column, where rows have it; a portion at a time, or a million are half a gigabyte."""
+    if name in rows.column_names:
+        column = rows.select_columns([name])
         for start in range(0, len(rows), PORTION):
-            found[start : start + PORTION] = column[start : start + PORTION]["label"]
+            found[start : start + PORTION] = column[start : start + PORTION][name]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ from finetune.errors import InputError, one_of
 from finetune.hashing import content_key
 from finetune.progress import Silent
 
+NUMBERS = ("float", "int", "uint")  # how the names of their formats begin
+
 
 @dataclass(frozen=True, kw_only=True)
 class HubDataset(Data):
@@ -39,12 +42,21 @@ class HubDataset(Data):
     # of texts that are to be written, in place of labels; "translation.fr" is the column "fr" within another. It is
     # shown, and so hashed, only where it is given
     target: str | None = field(default=None, repr=False)
+    value: str | None = field(default=None, repr=False)  # the same of numbers that are to be said
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.target is not None and self.value is not None:
+            raise InputError(
+                "data.target and data.value are two things to be said, one of which must be none; got "
+                f"{self.target!r} and {self.value!r}"
+            )
 
     def fetch(self, progress: Silent) -> Fetched:
         from finetune import hub
 
         folder, commit = hub.snapshot(self.id, "dataset", self.revision, ("README.md", *self.files), progress)
-        said = () if self.target is None else (self.target,)
+        said = [*([] if self.target is None else [self.target]), *([] if self.value is None else ["value", self.value])]
         sha256 = content_key(replace(self, revision=commit), *said)  # a commit is the hash of what it holds
         return Fetched(path=folder, sha256=sha256, source={"dataset": self.id, "revision": commit})
 
@@ -62,13 +74,18 @@ class HubDataset(Data):
         assert isinstance(parts, datasets.DatasetDict)
         train = self._part(parts, "train")
         test = None if self.test is None else self._part(parts, "test")
-        if self.target is not None:
+        if self._answer != "label":
             return Rows(train=train, test=test, labels=())
         feature = train.features["label"]
         if isinstance(feature, datasets.ClassLabel):
             return Rows(train=train, test=test, labels=tuple(feature.names))
         labels = class_names(map(str, train["label"]), f"split {self.train!r} of {self.id}")
         return Rows(train=self._indexed(train, labels), test=test and self._indexed(test, labels), labels=labels)
+
+    @property
+    def _answer(self) -> str:
+        """Our name of the column that holds what is to be said."""
+        return next((name for name in ("target", "value") if getattr(self, name) is not None), "label")
 
     def _splits(self, folder: Path) -> tuple[str | None, dict[str, list[str]]]:
         """The config and its splits' files, as patterns: as the card says, else guessed from the files' names."""
@@ -111,7 +128,7 @@ class HubDataset(Data):
         name = getattr(self, role)
         table = parts[name]
         wanted = {"text": self.text, "text_pair": self.text_pair, "image": self.image}
-        wanted |= {"label": self.label} if self.target is None else {"target": self.target}
+        wanted[self._answer] = getattr(self, self._answer)
         chosen: dict[str, Any] = {column: new for new, column in wanted.items() if column is not None}
         if any("." in column for column in chosen.keys() - set(table.column_names)):
             table = table.flatten()
@@ -119,19 +136,33 @@ class HubDataset(Data):
             if column not in table.column_names:
                 raise one_of(f"column of {self.id}", column, table.column_names)
         table = table.select_columns(list(chosen)).rename_columns(chosen)
-        if self.target is None:
+        if self._answer == "label":
             self._check_labels(table, role, name)
+        if self._answer == "value":
+            self._check_values(table, role, name)
         return table.add_column("id", [f"{name}-{number:06d}" for number in range(len(table))])  # pyright: ignore
 
     def _check_labels(self, table: datasets.Dataset, role: str, name: str) -> None:
         feature = table.features["label"]
         classes = isinstance(feature, datasets.ClassLabel)
         if not classes and (not isinstance(feature, datasets.Value) or feature.dtype.startswith("float")):
-            raise InputError(f"column {self.label!r} of {self.id} holds no classes but {feature}")
+            raise InputError(
+                f"column {self.label!r} of {self.id} holds no classes but {feature}; data.value is for numbers"
+            )
         without = sum(label is None or (classes and label < 0) for label in table["label"])
         if without:
             raise InputError(
                 f"split {name!r} of {self.id} has {without} rows without a label; choose another data.{role}"
+            )
+
+    def _check_values(self, table: datasets.Dataset, role: str, name: str) -> None:
+        feature = table.features["value"]
+        if not isinstance(feature, datasets.Value) or not feature.dtype.startswith(NUMBERS):
+            raise InputError(f"column {self.value!r} of {self.id} holds no numbers but {feature}")
+        without = sum(value is None or not math.isfinite(value) for value in table["value"])
+        if without:
+            raise InputError(
+                f"split {name!r} of {self.id} has {without} rows without a value; choose another data.{role}"
             )
 
     def _indexed(self, table: datasets.Dataset, labels: tuple[str, ...]) -> datasets.Dataset:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -68,14 +67,14 @@ class Numbers(Data):
 
     def fetch(self, progress: Silent) -> Fetched:
         for language in ("source", "target"):
-            self._spelling(getattr(self, language), language)
+            spelling(getattr(self, language), f"data.{language}")
         package = f"num2words=={version('num2words')}"
         said = ["even"] if self.even else []  # not in what a value prints: rows from before there was a choice stay
         return Fetched(path=Path(), sha256=content_key(self, package, *said), source={"package": package})
 
     def load(self, fetched: Fetched) -> Rows:
-        numbers = _drawn(self.below, self.seed, even=self.even)
-        spell = self._spelling(self.source, "source")
+        numbers = drawn(self.below, self.seed, even=self.even)
+        spell = spelling(self.source, "data.source")
         test = [(number, spell(number)) for number in islice(numbers, self.test)]
         train = list(islice(self._short(numbers, spell), self.train))
         return Rows(train=self._rows(train), test=self._rows(test), labels=())
@@ -96,7 +95,7 @@ class Numbers(Data):
                 yield number, text
 
     def _rows(self, sources: list[tuple[int, str]]) -> Any:
-        spell = self._spelling(self.target, "target")
+        spell = spelling(self.target, "data.target")
         return to_pairs(
             {
                 "id": [str(number) for number, _ in sources],
@@ -110,25 +109,31 @@ class Numbers(Data):
         words = text.split()
         return sum(map(len, words)) if self.source in IN_ONE else len(words)
 
-    def _spelling(self, language: str, field: str) -> Callable[[int], str]:
-        """
-        Raises:
-            InputError: nobody knows how to spell numbers in the language.
-        """
-        num2words = imported("num2words", "data.numbers")
-        if language not in num2words.CONVERTER_CLASSES:
-            raise one_of(f"language of data.{field}", language, num2words.CONVERTER_CLASSES)
-        return partial(self._spelled, num2words.CONVERTER_CLASSES[language].to_cardinal, field)
 
-    def _spelled(self, spell: Callable[[int], str], field: str, number: int) -> str:
+def spelling(language: str, field: str) -> Callable[[int], str]:
+    """How numbers are spelled in a language.
+
+    Args:
+        field: what names the language, for people.
+
+    Raises:
+        InputError: nobody knows how to spell numbers in it; or later, a number has no word there.
+    """
+    num2words = imported("num2words", "data.numbers")
+    if language not in num2words.CONVERTER_CLASSES:
+        raise one_of(f"language of {field}", language, num2words.CONVERTER_CLASSES)
+    to_cardinal = num2words.CONVERTER_CLASSES[language].to_cardinal
+
+    def spell(number: int) -> str:
         try:
-            return " ".join(spell(number).split())
+            return " ".join(to_cardinal(number).split())
         except (NotImplementedError, OverflowError, KeyError, IndexError) as error:
-            language = getattr(self, field)
-            raise InputError(f"data.{field} {language!r} has no word for {number}: make data.below smaller") from error
+            raise InputError(f"{field} {language!r} has no word for {number}: make data.below smaller") from error
+
+    return spell
 
 
-def _drawn(below: int, seed: int, *, even: bool) -> Iterator[int]:
+def drawn(below: int, seed: int, *, even: bool) -> Iterator[int]:
     """Different numbers in random order; the first of them stay the first however many are asked for."""
     rng, seen = np.random.default_rng(seed), set[int]()
     while True:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finetune.data import Data, Fetched, Rows, targets
+from finetune.data import Data, Fetched, Rows, answer, targets
 from finetune.errors import InputError
 from finetune.hashing import content_key
 from finetune.progress import Silent
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Shuffled(Data):
-    """Another data set with the labels of its training rows dealt out anew. As many rows have each label as before.
+    """Another data set with the labels, or the values, of its training rows dealt out anew: as many of each as before.
 
     A test set of its own keeps its labels. A score above that of the majority's label is a leak.
     """
@@ -32,10 +32,13 @@ class Shuffled(Data):
 
     def load(self, fetched: Fetched) -> Rows:
         rows = self.of.load(fetched)
-        if not rows.labels:
-            raise InputError(f"data.of must have labels to deal out, and the rows of {self.of.title} have none")
+        if answer(rows.train) not in ("label", "value"):
+            raise InputError(
+                f"data.of must have labels or values to deal out, and the rows of {self.of.title} have none"
+            )
         return replace(rows, train=self._dealt(rows.train))
 
     def _dealt(self, rows: datasets.Dataset) -> datasets.Dataset:
+        name = str(answer(rows))
         dealt_N = np.random.default_rng(self.seed).permutation(targets(rows))
-        return rows.remove_columns("label").add_column("label", dealt_N)  # pyright: ignore[reportCallIssue]
+        return rows.remove_columns(name).add_column(name, dealt_N)  # pyright: ignore[reportCallIssue]

@@ -21,6 +21,7 @@ from finetune.encode import Examples
 from finetune.errors import InputError
 from finetune.features import Extraction
 from finetune.loading import quiet
+from finetune.objective import Objective
 from finetune.optim import AdamW, Budget
 from finetune.parts import Part
 from finetune.precision import cast
@@ -40,6 +41,7 @@ class Pretrained:
 
     weights: Weights
     labels: tuple[str, ...]
+    objective: Objective | None  # of a linear head; None: the task's answers are texts, which no such head gives
     build: Callable[[Weights], tuple[PreTrainedModel, tuple[str, ...]]]  # the task's model, the names of its head
     device: torch.device
     dtype: torch.dtype  # to compute in
@@ -81,6 +83,7 @@ class Method(Part, ABC):
     """The contract. A subclass is a frozen dataclass with an `optim` field, in a file of its own in this folder."""
 
     where: ClassVar[str] = "method"
+    reads_once: ClassVar[bool] = False  # each training example, and not again in each epoch
 
     optim: AdamW  # of the loop: a method whose trainees are solved has none
 
@@ -160,20 +163,24 @@ class Method(Part, ABC):
 class Solved(Method):
     """A method that trains no weight of the model: beside it stands a head that is solved for, and saved alone."""
 
+    reads_once: ClassVar[bool] = True
+
     def prepare(self, model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
         return model.requires_grad_(False).eval()
 
-    def check_labels(self, material: Material) -> None:
-        """
+    def objective(self, start: Pretrained) -> Objective:
+        """What the head is fitted for.
+
         Raises:
-            InputError: there are no labels that a head could choose from.
+            InputError: there is nothing that a head could say.
         """
-        if not material.labels:
+        if start.objective is None:
             name = type(self).__module__.rpartition(".")[2]
             raise InputError(
-                f"method {name} puts a head for labels on the checkpoint, and the task has none: its answers are "
-                "texts. last_layers trains the least of what writes them, as_is nothing"
+                f"method {name} puts a head for labels or values on the checkpoint, and the task has neither: its "
+                "answers are texts. last_layers trains the least of what writes them, as_is nothing"
             )
+        return start.objective
 
     def budget(self, budget: Budget) -> Budget:
         return Budget()  # whatever the recipe says: nothing goes through the loop

@@ -1,6 +1,6 @@
 """Feature extraction: the backbone stays as it is, and a linear head learns from what it says.
 
-N examples of a batch, E width, C classes.
+N examples of a batch, E width.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from finetune.errors import InputError
 from finetune.features import LAST, POOLINGS, check_pooling, layers, pool
 from finetune.head import Head
 from finetune.methods import Material, Method, Pretrained, Solved, Trainee
+from finetune.objective import Objective
 from finetune.precision import cast
-from finetune.sweep import PENALTIES, sweep
+from finetune.sweep import sweep
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen(Solved):
-    """Every example goes through the backbone once; the head is solved for: a penalised logistic regression.
+    """Every example goes through the backbone once; the head is solved for.
+
+    Of classes it is a penalised logistic regression, of values a ridge regression in closed form.
 
     Which vector stands for an example matters more than most of what is tuned: `layer` counts from what the embeddings
     say (0) or from the end (-1), `pooling` is the first token's (cls), the mean over all tokens, or the last token's.
@@ -56,9 +59,9 @@ class Frozen(Solved):
         return replace(self, **{name: choice[name] for name in ("layer", "pooling", "penalty")})
 
     def trainee(self, material: Material) -> Trainee:
-        self.check_labels(material)
+        objective = self.objective(material)
         if None in (self.layer, self.pooling, self.penalty):
-            return self._chosen(material)
+            return self._chosen(material, objective)
         layer, pooling, penalty = self.layer, self.pooling, self.penalty
         assert layer is not None
         assert pooling is not None
@@ -68,17 +71,17 @@ class Frozen(Solved):
         )
         train = features["train"]
         # the head is small: it is in float32, whatever the device is fast in
-        head = Head(train.features_NE, len(material.labels), layer, pooling).to(material.device)
+        head = Head(train.features_NE, objective.outputs, layer, pooling).to(material.device)
         return Trainee(
             module=head,
             examples=features,
             parameters=facts.parameters + sum(parameter.numel() for parameter in head.parameters()),
             feature_seconds=facts.seconds,
             feature_memory=facts.peak_memory_bytes,
-            solve=partial(head.solve, train, penalty),
+            solve=partial(head.solve, objective, train, penalty),
         )
 
-    def _chosen(self, material: Material) -> Trainee:
+    def _chosen(self, material: Material, objective: Objective) -> Trainee:
         """The same with every field that was left open settled on the validation rows."""
         stored, _ = material.extraction.every(
             lambda: material.build(material.weights)[0],
@@ -90,9 +93,9 @@ class Frozen(Solved):
         found = sweep(
             stored,
             material.examples,
-            len(material.labels),
+            objective,
             self.layer,
-            PENALTIES if self.penalty is None else (self.penalty,),
+            objective.penalties if self.penalty is None else (self.penalty,),
             material.extraction.progress,
         )
         seconds = time.perf_counter() - started
@@ -106,7 +109,7 @@ class Frozen(Solved):
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
         # a head from before there was a choice does not say where it reads
         stored, told = self.saved(folder), {"layer": self.layer, "pooling": self.pooling} | self.told(folder)
-        head = Head(stored["centre_E"][None], len(start.labels), told["layer"], told["pooling"])
+        head = Head(stored["centre_E"][None], self.objective(start).outputs, told["layer"], told["pooling"])
         head.load_state_dict(stored)
         model, own = start.build(start.weights)
         body = cast(backbone(self.prepare(model, own)), start.device, start.dtype)

@@ -1,6 +1,6 @@
-"""The label that most training rows have, whatever is asked: below its score nothing was learned.
+"""The label that most training rows have, whatever is asked: below its score nothing was learned. Of values the mean.
 
-N examples of a batch, C classes.
+N examples of a batch, C outputs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from finetune.methods import Material, Pretrained, Solved, Trainee
+from finetune.objective import Objective
 from finetune.progress import Silent
 
 if TYPE_CHECKING:
@@ -24,36 +25,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Majority(Solved):
-    """Reads no input and trains no weight: logits are the logarithms of the labels' shares of the training rows."""
+    """Reads no input and trains no weight: logits are the logarithms of the labels' shares of the training rows.
+
+    Of values it is their mean: a correlation of 0, and the mean absolute error that is to be beaten.
+    """
 
     def trainee(self, material: Material) -> Trainee:
-        self.check_labels(material)
-        module = Shares(len(material.labels)).to(material.device)
+        objective = self.objective(material)
+        module = Constant(objective.outputs).to(material.device)
         return Trainee(
             module=module,
             examples=material.examples,
-            parameters=len(material.labels),
-            solve=partial(module.count, material.examples["train"].targets),
+            parameters=objective.outputs,
+            solve=partial(module.solve, objective, material.examples["train"].targets),
         )
 
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
-        module = Shares(len(start.labels))
+        module = Constant(self.objective(start).outputs)
         module.load_state_dict(self.saved(folder))
         return module.to(start.device).eval()
 
 
-class Shares(nn.Module):
-    """The same logits for every input."""
+class Constant(nn.Module):
+    """The same outputs for every input."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, outputs: int) -> None:
         super().__init__()
-        self.logits_C = nn.Parameter(torch.zeros(classes))
+        self.logits_C = nn.Parameter(torch.full((outputs,), torch.nan))  # until it is solved for
 
     @torch.no_grad()
-    def count(self, targets_N: np.ndarray, progress: Silent) -> int:
+    def solve(self, objective: Objective, targets_N: np.ndarray, progress: Silent) -> int:
         """Returns the passes over features: none."""
-        counts_C = np.bincount(targets_N, minlength=len(self.logits_C)) + 0.5  # a label that no row has is not nothing
-        self.logits_C.copy_(torch.from_numpy(np.log(counts_C / counts_C.sum())))
+        self.logits_C.copy_(torch.from_numpy(objective.constant(targets_N)))
         return 0
 
     def forward(self, **inputs: Tensor) -> SequenceClassifierOutput:

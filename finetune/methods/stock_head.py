@@ -44,6 +44,8 @@ class StockHead(Frozen):
         )
 
     def scores(self, trainee: Trainee, material: Material, logits_NC: np.ndarray) -> Mapping[str, Estimate]:
+        if logits_NC.shape[1] == 1:  # a value is no distribution
+            return {}
         stock = evaluate.predict(trainee.module, trainee.examples[STOCK], material.extraction.accelerator)
         return {"divergence": stats.mean(divergence(stock.responses, logits_NC))}
 

@@ -1,6 +1,6 @@
 """What shows without any backbone: which word pieces a text has, or how bright an image is where. The control to beat.
 
-N examples, T tokens, V word pieces or pixels, C classes.
+N examples, T tokens, V word pieces or pixels, C outputs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from finetune import batches
 from finetune.encode import Examples
 from finetune.errors import InputError
 from finetune.methods import Material, Pretrained, Solved, Trainee
+from finetune.objective import Objective
 from finetune.progress import Silent
 
 if TYPE_CHECKING:
@@ -30,17 +31,18 @@ if TYPE_CHECKING:
 
 SIDE = 28  # pixels that an image is averaged to
 TOKENS = 4096  # read at a time
-NEVER = -1e4  # logit of a label that no training row has
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surface(Solved):
     """Scikit-learn's logistic regression of TF-IDF over the tokenizer's word pieces, or of the pixels of a small image.
 
+    Of values its ridge regression.
+
     Uses of the checkpoint its tokenizer or image processor, and nothing else.
     """
 
-    inverse_penalty: float = 10.0  # scikit-learn's C: the larger, the closer the fit
+    inverse_penalty: float = 10.0  # scikit-learn's C, and 1 / alpha of a ridge: the larger, the closer the fit
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,37 +50,37 @@ class Surface(Solved):
             raise InputError(f"method.inverse_penalty must be above 0 and finite, got {self.inverse_penalty}")
 
     def trainee(self, material: Material) -> Trainee:
-        self.check_labels(material)
+        objective = self.objective(material)
         train, started = material.examples["train"], time.perf_counter()
         weight_V = torch.ones(3 * SIDE**2) if train.reached is None else _rarity(train)
-        module = Linear(weight_V, len(material.labels), texts=train.reached is not None).to(material.device)
+        module = Linear(weight_V, objective.outputs, texts=train.reached is not None).to(material.device)
         features_NV = _features(module, train)
         return Trainee(
             module=module,
             examples=material.examples,
             parameters=sum(parameter.numel() for parameter in module.parameters()),
             feature_seconds=time.perf_counter() - started,
-            solve=partial(module.solve, features_NV, train.targets, self.inverse_penalty),
+            solve=partial(module.solve, objective, features_NV, train.targets, self.inverse_penalty),
         )
 
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
         stored = self.saved(folder)
-        module = Linear(stored["weight_V"], len(start.labels), texts=bool(stored["texts"]))
+        module = Linear(stored["weight_V"], self.objective(start).outputs, texts=bool(stored["texts"]))
         module.load_state_dict(stored)
         return module.to(start.device).eval()
 
 
 class Linear(nn.Module):
-    """A linear classifier of what shows."""
+    """A linear head on what shows."""
 
     weight_V: Tensor
     texts: Tensor
 
-    def __init__(self, weight_V: Tensor, classes: int, *, texts: bool) -> None:
+    def __init__(self, weight_V: Tensor, outputs: int, *, texts: bool) -> None:
         super().__init__()
         self.register_buffer("weight_V", weight_V)
         self.register_buffer("texts", torch.tensor(texts))
-        self.linear = nn.Linear(len(weight_V), classes)
+        self.linear = nn.Linear(len(weight_V), outputs)
 
     def features(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """(N, V): TF-IDF of length 1 (Salton and Buckley 1988), or pixels."""
@@ -93,24 +95,18 @@ class Linear(nn.Module):
 
     @torch.no_grad()
     def solve(
-        self, features_NV: csr_array | np.ndarray, targets_N: np.ndarray, inverse: float, progress: Silent
+        self,
+        objective: Objective,
+        features_NV: csr_array | np.ndarray,
+        targets_N: np.ndarray,
+        inverse: float,
+        progress: Silent,
     ) -> int:
         """Returns the iterations."""
-        from sklearn.linear_model import LogisticRegression
-
-        classes = np.unique(targets_N)
-        self.linear.weight.zero_()
-        self.linear.bias.fill_(NEVER)
-        if len(classes) == 1:
-            self.linear.bias[classes] = 0.0
-            return 0
-        fitted = LogisticRegression(C=inverse, max_iter=1000).fit(features_NV, targets_N)
-        coefficients_CV, bias_C = fitted.coef_, fitted.intercept_
-        if len(classes) == 2:  # scikit-learn has one row for two classes
-            coefficients_CV, bias_C = np.vstack([-coefficients_CV, coefficients_CV]) / 2, np.r_[-bias_C, bias_C] / 2
-        self.linear.weight[classes] = torch.from_numpy(coefficients_CV).to(self.linear.weight)
-        self.linear.bias[classes] = torch.from_numpy(bias_C).to(self.linear.bias)
-        return int(np.max(fitted.n_iter_))
+        weights_CV, bias_C, iterations = objective.of_surface(features_NV, targets_N, inverse)
+        self.linear.weight.copy_(torch.from_numpy(weights_CV))
+        self.linear.bias.copy_(torch.from_numpy(bias_C))
+        return iterations
 
     def forward(self, **inputs: Tensor) -> SequenceClassifierOutput:
         from transformers.modeling_outputs import SequenceClassifierOutput

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from finetune.benchmark import Benchmark, BenchmarkTable, Published, Row
 from finetune.report.groups import Failed, Group, groups
+from finetune.report.labels import labels
 from finetune.report.lengths import lengths
 from finetune.report.notes import notes
 from finetune.report.recovery import recovery
@@ -32,7 +33,7 @@ HEADER = (
 
 
 def beside(table: BenchmarkTable, results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
-    """A row for each of ours, run or not, and for each published number; or the layout by attention or length.
+    """A row for each of ours, run or not, and for each published number; or the layout by attention, labels or length.
 
     Of a row that was not run every number is a dash.
 
@@ -43,7 +44,7 @@ def beside(table: BenchmarkTable, results: Iterable[Result], failed: Iterable[Fa
     known, failed = groups(results), list(failed)
     results = [run for row in table.rows for run in runs_of(row, known)]
     if table.by != "method":
-        made = {"attention": recovery, "length": lengths}[table.by](results, failed)
+        made = {"attention": recovery, "labels": labels, "length": lengths}[table.by](results, failed)
     else:
         found = groups(results, failed)
         rows = tuple(row for each in table.benchmarks for row in _rows(each, found))

@@ -94,7 +94,7 @@ def studied(points: Points) -> Figure:
         for what in points.quantities
         if what.drawn
     ]
-    said = f"mean over {points.seeds} seeds and its 95 % interval"
+    said = f"mean over {points.seeds} seeds and its 95 % interval" if points.seeds > 1 else "one seed"
     return figures.beside(parts, title=points.title, below=said)
 
 

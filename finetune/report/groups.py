@@ -117,7 +117,8 @@ def _group(runs: Sequence[Result | Failed]) -> Group:
 
 
 def _settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {"attention": None} | dict(_paths(recipe))  # records from before there was a choice do not say it
+    # records from before there was a choice do not say it
+    settings = {"attention": None, "augmentation": None} | dict(_paths(recipe))
     settings.pop("seed", None)
     settings.pop("split.draw", None)
     return settings

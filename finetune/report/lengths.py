@@ -45,7 +45,7 @@ def by_length(group: Group) -> dict[int, Estimate]:
     measured_N = items.measured()
     if measured_N is None:
         return {}
-    right_SN = right(system) if len(group.results) > 1 else items.unpacked()[None].astype(float)
+    right_SN = right(system) if len(group.results) > 1 else items.unpacked()[None]
     return {int(each): interval(right_SN[:, measured_N == each]) for each in np.unique(measured_N)}
 
 

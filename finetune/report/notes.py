@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from finetune.report.groups import AGAIN, Group, comparable, systems
 from finetune.result import Result
+from finetune.stats import Estimate, averaged
 from finetune.verdict import System, contents, judge, unfit
 
 FEW = 30  # updates of a backbone
+BUSY = 0.1  # of its time to run, that a run waited for a core
+BRIEF = 10  # seconds of a run, of which nobody takes the time for a measurement
 SHOWN = 5  # labels in a line
 FEW_ROWS = 4  # of a table, on the same test rows: six pairs
 
@@ -23,10 +26,13 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
     results = [result for group in groups for result in group.results]
     lines = [
         *_machines(results),
+        *_waited(groups),
         *_repeated(results),
         *_cut(results),
         *_unseen(results),
+        *_augmented(groups),
         *short(groups),
+        *_errors(groups),
         *lost(groups),
         *single(groups),
         *changed(results),
@@ -47,6 +53,21 @@ def _machines(results: Sequence[Result]) -> Iterator[str]:
     made = Counter(f"{run.environment['device']}, {run.environment['threads']} threads" for run in results)
     if len(made) > 1:
         yield "times do not compare: runs are of " + "; ".join(f"{where} ({runs})" for where, runs in made.items())
+
+
+def _waited(groups: Sequence[Group]) -> Iterator[str]:
+    """Rows whose times are of a machine that had other things to do."""
+    shares = {
+        group.label: [
+            run.environment.get("waited") or 0.0
+            for run in group.results
+            if run.seconds["train"] + run.seconds["features"] > BRIEF
+        ]
+        for group in groups
+    }
+    if busy := {label: max(each) for label, each in shares.items() if max(each, default=0.0) > BUSY}:
+        rows = ", ".join(f"{label} {100 * share:.0f} %" for label, share in busy.items())
+        yield f"times are too long, for others had the cores: of its time to run each of these waited up to: {rows}"
 
 
 def _repeated(results: Sequence[Result]) -> Iterator[str]:
@@ -74,6 +95,16 @@ def _unseen(results: Sequence[Result]) -> Iterator[str]:
             yield f"{result.recipe['name']}: {labels} have {rows}, so nothing learns them: {shown}"
 
 
+def _augmented(groups: Sequence[Group]) -> Iterator[str]:
+    """Recipes of which some methods had their training rows drawn anew in each epoch, and others not."""
+    rows = [group for group in groups if not group.control]
+    drawn = {group.label for group in rows if group.settings.get("augmentation") is not None}
+    for name in dict.fromkeys(group.name for group in rows if group.label in drawn):
+        others = dict.fromkeys(group.label for group in rows if group.name == name and group.label not in drawn)
+        if others:
+            yield f"trained without the augmentation that others of {name} have: {', '.join(others)}"
+
+
 def short(groups: Sequence[Group]) -> Iterator[str]:
     """Rows of backbones that hardly had the time to move: beside them a head alone looks better than it is."""
     short = {
@@ -88,6 +119,22 @@ def short(groups: Sequence[Group]) -> Iterator[str]:
             f"few updates, which is no verdict on a method: {rows}; a smaller budget.batch_size or more budget.epochs "
             "makes more of the same rows"
         )
+
+
+def _errors(groups: Sequence[Group]) -> Iterator[str]:
+    """How far off values are: no share, so that it stands in no cell."""
+    found = []
+    for group in groups:
+        off = [run.scores["mae"] for run in group.results if "mae" in run.scores]
+        if off:
+            found.append(f"{group.label} {_off(averaged(off))}")
+    if found:
+        yield f"mean absolute error, in the unit of the values: {', '.join(found)}"
+
+
+def _off(found: Estimate) -> str:
+    over = "" if found.low is None or found.high is None else f" ({found.low:.3g} to {found.high:.3g})"
+    return f"{found.value:.3g}{over}"
 
 
 def lost(groups: Sequence[Group]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from finetune.report.grounds import GREY, Ground, Scale
 
 TITLED, EDGE, HEADER = 0.28, 0.25, 0.62  # above a panel with a title, around all, above all
 BAR, BAR_ROOM = 0.10, 0.68
+MARKED = 16  # places of a line that are marked each, and told by their numbers
 LINES = ("#31688e", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#a6761d")
 
 
@@ -157,14 +158,16 @@ class Bands(Part):
     def draw(self, page: Page, x: float, y: float) -> None:
         axes = page.axes(x + 0.55, y + TITLED, 1.3 * self.side, self.side)
         for colour, line in zip(itertools.cycle(LINES), self.lines, strict=False):
-            axes.plot(line.at, line.values, color=colour, linewidth=1.4, marker="o", markersize=3)
+            marker = "o" if len(line.at) <= MARKED else ""
+            axes.plot(line.at, line.values, color=colour, linewidth=1.4, marker=marker, markersize=3)
             axes.fill_between(line.at, line.lows, line.highs, color=colour, alpha=0.15, linewidth=0)
         if self.logarithmic:
             axes.set_xscale("log")
         if self.steep:
             self._steepen(axes)
         places = sorted({float(each) for line in self.lines for each in line.at})
-        axes.set_xticks(places, [f"{each:g}" for each in places])
+        if len(places) <= MARKED:
+            axes.set_xticks(places, [f"{each:g}" for each in places])
         axes.minorticks_off()
         axes.tick_params(labelsize=7, length=2)
         axes.set_xlabel(self.along, fontsize=8, color=GREY)

@@ -114,7 +114,7 @@ def _nats(found: Sequence[Language]) -> tuple[str, str, str]:
 
 def change(before: Sequence[Items], after: Sequence[Items]) -> Estimate:
     """How far the share of right neighbours moved, with its interval over rows, and over seeds where there are two."""
-    before_SN, after_SN = (np.stack([each.unpacked() for each in side]).astype(float) for side in (before, after))
+    before_SN, after_SN = (np.stack([each.unpacked() for each in side]) for side in (before, after))
     if len(after_SN) < 2:
         return mean(after_SN[0] - before_SN[0])
     found = paired.difference(after_SN, before_SN)

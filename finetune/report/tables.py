@@ -44,6 +44,7 @@ WORDS = (  # columns of words; the others are of numbers
     *("recipe", "method", "attention", "settings", "score"),
     *("data", "system", "source", "row", "outcome", "reference", "elsewhere", "chosen"),
     *("changed", "norm", "order", "tokenizer"),
+    *("fault", "said last"),
 )
 IDLE = {"attention": "stock", "settings": MISSING}  # columns that are left out where every cell says only this
 

@@ -15,10 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from finetune.checkpoint import Weights
+from finetune.data import answer
 from finetune.encode import Batch, Examples
 from finetune.errors import InputError
 from finetune.evaluate import Responder, logits
-from finetune.loading import load_tokenizer
+from finetune.inputs import encoded, reads
+from finetune.loading import load_config, load_image_processor, load_model, load_tokenizer
+from finetune.objective import Objective
 from finetune.pairs import NOTHING
 from finetune.parts import Part
 from finetune.stats import Estimate
@@ -28,11 +31,34 @@ if TYPE_CHECKING:
     import datasets
     from transformers import PretrainedConfig, PreTrainedModel
 
+# a column of what is to be said → what it holds, and the tasks that say it
+ANSWERS = {
+    "label": "labels, among which Classification chooses",
+    "value": "values, which Regression says",
+    "target": "texts to be written as targets, by Translation or Summarisation",
+}
+
 
 class Task(Part, ABC):
     """Rows in, scores out."""
 
     where: ClassVar[str] = "task"
+
+    def settled(self, labels: tuple[str, ...], values: tuple[float, float] | None) -> Task:
+        """With what it leaves to the rows that are trained on.
+
+        Args:
+            labels: of the data; empty where it has none.
+            values: mean and deviation of those of the training rows; None: they have none.
+
+        Raises:
+            InputError: it cannot learn from such rows.
+        """
+        return self
+
+    def objective(self, labels: tuple[str, ...]) -> Objective | None:
+        """What a linear head on features is fitted for; None: answers are texts, which no such head gives."""
+        return None
 
     @abstractmethod
     def encode(self, rows: Callable[[], datasets.Dataset], weights: Weights, key: str) -> Examples:
@@ -84,7 +110,62 @@ class Task(Part, ABC):
 
     @abstractmethod
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray | None:
-        """Whether each example was right, where the headline score is the share of those; else None."""
+        """Whether each example was right, or its score from 0 to 1, where the headline is their mean; else None."""
+
+
+class Reading(Task):
+    """A task whose answer is read off one vector: of a text, of a pair of texts or of an image."""
+
+    column: ClassVar[str]  # of rows, that holds what is to be said
+    does: ClassVar[str]  # with it, for people
+    max_length: int | None
+    image_size: int | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.image_size is not None and self.image_size < 1:
+            raise InputError(f"task.image_size must be at least 1 pixel, got {self.image_size}")
+
+    def encode(self, rows: Callable[[], datasets.Dataset], weights: Weights, key: str) -> Examples:
+        def answered() -> datasets.Dataset:
+            found = rows()
+            held = answer(found)
+            if held not in (self.column, None):  # of rows of the moment nobody knows it
+                raise self.unfit(held)
+            return found
+
+        return encoded(answered, weights, key, max_length=self.max_length, image_size=self.image_size)
+
+    def unfit(self, held: str | None = None) -> InputError:
+        """What is said of rows that it cannot learn from.
+
+        Args:
+            held: the column that they have instead, where that is known.
+        """
+        told = "" if held is None else f": its rows have {ANSWERS[held]}"
+        return InputError(f"task {type(self).__name__} {self.does}, and the data has none{told}")
+
+    def headed(
+        self, labels: tuple[str, ...], weights: Weights, attention: str
+    ) -> tuple[PreTrainedModel, tuple[str, ...]]:
+        """The checkpoint with the architecture's own head of as many outputs as there are labels."""
+        from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+
+        images = reads(load_config(weights)) == "image"
+        auto = AutoModelForImageClassification if images else AutoModelForSequenceClassification
+        model, head = load_model(weights, auto, attention=attention, labels=labels)
+        if not images:
+            # decoder classifiers find the last token of a text by the padding after it: the tokenizer's, whatever
+            # the config calls so
+            model.config.pad_token_id = load_tokenizer(weights).pad_token_id
+        return model, head
+
+    def save_encoder(self, weights: Weights, folder: Path) -> None:
+        images = reads(load_config(weights)) == "image"
+        (load_image_processor if images else load_tokenizer)(weights).save_pretrained(folder)
+
+    def units(self, examples: Examples) -> np.ndarray:
+        return np.ones(len(examples), dtype=np.int64)
 
 
 class Writing(Task):
@@ -106,11 +187,10 @@ class Writing(Task):
 
         def checked() -> datasets.Dataset:
             found = rows()
-            if "text" not in found.column_names or "label" in found.column_names:
-                held = "labels" if "label" in found.column_names else "no texts"
-                raise InputError(
-                    f"task {type(self).__name__} writes texts and needs rows with one as target; the data has {held}"
-                )
+            held = {"label": "labels", "value": "values"}.get(answer(found) or "")
+            if "text" not in found.column_names or held:
+                name, held = type(self).__name__, held or "no texts"
+                raise InputError(f"task {name} writes texts and needs rows with one as target; the data has {held}")
             return found
 
         return checked

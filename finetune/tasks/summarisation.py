@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finetune import overlap
+from finetune import overlap, stats
 from finetune.anatomy import of_architecture
 from finetune.checkpoint import Weights
 from finetune.encode import Batch
@@ -102,7 +102,8 @@ class Summarisation(Writing):
 
     def score(self, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Estimate]:
         found = overlap.rouge(targets.tolist(), outputs.tolist())
-        return {NAMES[name]: estimate for name, estimate in found.items()}
+        return {NAMES[name]: stats.mean(each_N) for name, each_N in found.items()}
 
-    def right(self, targets: np.ndarray, outputs: np.ndarray) -> None:
-        return None  # a summary is nearer to its reference or farther, and hardly ever equal
+    def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """ROUGE-1 of each: a summary is nearer to its reference or farther, and hardly ever equal."""
+        return overlap.rouge(targets.tolist(), outputs.tolist())["rouge1"]

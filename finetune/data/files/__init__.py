@@ -33,6 +33,7 @@ class Files(Data):
     id: str | None = None
     group: str | None = None  # rows of one group stay on one side of every split
     separator: str | None = None  # between the columns of a CSV: one character, or "tab"; None: tab in .tsv, else comma
+    value: str | None = None  # name of a column of numbers: they are to be said, in place of labels
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,10 +49,16 @@ class Files(Data):
                 raise InputError(f"data.separator is of CSV files and has no meaning for {path.name}; leave it none")
         if len({path.is_dir() for path in parts}) > 1:
             raise InputError("data.train and data.test must both be files of rows, or both be folders of images")
+        if self.value is not None and parts[0].is_dir():
+            raise InputError(
+                f"data.value is of files of rows and has no meaning for the folder {parts[0].name}; leave it none"
+            )
         sums = [images.folder_sha256(path) if path.is_dir() else file_sha256(path) for path in parts]
         columns: tuple[str | None, ...] = (self.text, self.text_pair, self.label, self.id, self.group)
         if self.separator is not None:
             columns = (*columns, self.separator)
+        if self.value is not None:
+            columns = (*columns, "value", self.value)
         files: dict[str, str] = dict(zip(("train", "test"), map(str, parts), strict=False))
         return Fetched(path=parts[0], sha256=content_key(*sums, columns), source=files)
 
@@ -64,7 +71,7 @@ class Files(Data):
         if paths["train"].is_dir():
             return _of_folders(paths)
         tables = {part: Table(path, self.separator, self._columns) for part, path in paths.items()}
-        labels = class_names(tables["train"].labels, str(paths["train"]))
+        labels = () if self.value is not None else class_names(tables["train"].labels, str(paths["train"]))
         if "test" in tables:
             tables["test"].check_known(labels)
         rows = {part: table.rows(labels) for part, table in tables.items()}
@@ -73,7 +80,8 @@ class Files(Data):
     @property
     def _columns(self) -> dict[str, str]:
         """Our name of a column → the file's."""
-        wanted = {name: getattr(self, name) for name in ("text", "text_pair", "label", "id", "group")}
+        said = "label" if self.value is None else "value"
+        wanted = {name: getattr(self, name) for name in ("text", "text_pair", said, "id", "group")}
         return {name: column for name, column in wanted.items() if column is not None}
 
 

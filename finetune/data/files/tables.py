@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class Table:
 
     def __init__(self, path: Path, separator: str | None, columns: Mapping[str, str]) -> None:
         self.path, self.separator, self.columns = path, separator, columns
+        self.answer = "value" if "value" in columns else "label"
         table = _read(path, separator)
         for name, column in columns.items():
             if column not in table.column_names:
@@ -51,15 +53,21 @@ class Table:
 
     def _look_through(self) -> None:
         empty: dict[str, list[int]] = {name: [] for name in self.columns}
+        words: list[int] = []
         for start in range(0, len(self.table), PORTION):
             values = self._texts(self.table[start : start + PORTION])
             for name, texts in values.items():
                 empty[name] += [start + row for row, text in enumerate(texts) if not text]
-            self.labels.update(values["label"])
-            hashed = [values["id"]] if "id" in values else [values["text"], _pairs(values), values["label"]]
+            said = values[self.answer]
+            if self.answer == "label":
+                self.labels.update(said)
+            else:
+                words += [start + row for row, text in enumerate(said) if text and not math.isfinite(_number(text))]
+            hashed = [values["id"]] if "id" in values else [values["text"], _pairs(values), said]
             keys = [int(content_key(*each)[:16], 16) for each in zip(*hashed, strict=True)]
             self.hashes[start : start + PORTION] = keys
         self._check_empty(empty)
+        self._check_numbers(words)
 
     def check_known(self, labels: tuple[str, ...]) -> None:
         """
@@ -80,9 +88,11 @@ class Table:
         def ours(portion: dict[str, list[Any]], numbers: list[int]) -> dict[str, list[Any]]:
             values = self._texts(portion)
             ids = values.get("id") or [self._id(number) for number in numbers]
-            return {**values, "id": ids, "label": [index[label] for label in values["label"]]}
+            said = [index[text] if self.answer == "label" else _number(text) for text in values[self.answer]]
+            return {**values, "id": ids, self.answer: said}
 
-        kinds = {name: datasets.Value("string") for name in (*self.columns, "id")} | {"label": datasets.Value("int64")}
+        kinds = {name: datasets.Value("string") for name in (*self.columns, "id")}
+        kinds[self.answer] = datasets.Value("int64" if self.answer == "label" else "float64")
         with quiet():
             return self.table.map(
                 ours,
@@ -115,9 +125,25 @@ class Table:
             more = " …" if len(rows) > 5 else ""
             raise InputError(f"{self.path}: column {self.columns[name]!r} is empty in {len(rows)} rows ({shown}{more})")
 
+    def _check_numbers(self, wrong: list[int]) -> None:
+        if wrong:
+            column, place = self.columns[self.answer], _place(self.path, wrong[0], self.separator)
+            raise InputError(
+                f"{self.path}: column {column!r} must hold finite numbers, such as 3.5, and {place} has "
+                f"{self.table[wrong[0]][column]!r}"
+            )
+
 
 def _pairs(values: Mapping[str, list[str]]) -> list[str]:
     return [pair or text for pair, text in zip(values.get("text_pair", values["text"]), values["text"], strict=True)]
+
+
+def _number(text: str) -> float:
+    """What a text says; of one that says none, NaN."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _repeats(hashes: np.ndarray) -> np.ndarray:

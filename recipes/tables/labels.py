@@ -1,0 +1,29 @@
+"""How many labels each method needs: MiniLM on Reuters R8 with 8, 32 and 128 labels of each topic, and with all.
+
+Run     finetune table labels
+        finetune tables labels --by labels --figure outputs/figures/labels.png   (what `--save` wrote)
+Expect  half an hour on two cores
+
+Rows of a small number are among those of a larger. Few rows are passed over until there were a hundred updates, or
+nothing would be learned from them. Nothing published stands beside: others count labels of other rows.
+"""
+
+from finetune import Benchmark, BenchmarkTable, Runs
+
+table = BenchmarkTable(
+    by="labels",
+    benchmarks=(
+        Benchmark(
+            data="R8",
+            runs=tuple(
+                Runs(
+                    recipes=("bert_r8",),
+                    methods=("frozen", "lora", "full"),
+                    seeds=3,
+                    settings=(f"split.per_class={labels}", "budget.least_updates=100"),
+                )
+                for labels in ("8", "32", "128", "none")
+            ),
+        ),
+    ),
+)

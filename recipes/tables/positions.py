@@ -1,0 +1,37 @@
+"""Where a word stands: a Transformer told nothing of it, by waves, by a learned table, or by distance.
+
+Run     finetune table positions
+        finetune tables positions --by length --figure outputs/figures/positions.png   (what `--save` wrote)
+Expect  a quarter of an hour on two cores
+
+In the lengths that were trained and beyond them: Spanish numbers below a thousand million, trained on those of at most
+8 words and tested on all, which have up to 14. A learned table has rows for positions that no training text reaches;
+they stay as they were drawn. Nothing published stands beside: nobody else has these rows.
+"""
+
+from finetune import Benchmark, BenchmarkTable, Runs
+
+# the tokenizer learns from the rows that are trained on
+ROWS = tuple(
+    f"{data}.{each}"
+    for each in ("below=1000000000", "even=true", "longest=8", "train=12000", "test=2000")
+    for data in ("data", "checkpoint.texts")
+)
+
+table = BenchmarkTable(
+    by="length",
+    benchmarks=(
+        Benchmark(
+            data="Spanish numbers",
+            runs=tuple(
+                Runs(
+                    recipes=("numbers_es",),
+                    methods=("scratch",),
+                    seeds=3,
+                    settings=(*ROWS, f"checkpoint.system.positions={kind}"),
+                )
+                for kind in ("none", "Sinusoidal", "LearnedPositions", "T5Bias")
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,32 @@
+"""Why divide by √d_k: a Transformer that does and one that does not, as one head of width 128 and as eight of 16.
+
+Run     finetune table scale
+        finetune curves outputs/numbers_es/scratch-* --figure outputs/figures/scale-curves.png   (of its runs alone)
+Expect  a quarter of an hour on two cores
+
+The curves show what the score at the end does not: how soon each learns. Spanish numbers below a million. What happens
+before any training is `finetune study scale`. Nothing published stands beside.
+"""
+
+import itertools
+
+from finetune import Benchmark, BenchmarkTable, Runs
+
+ROWS = ("data.train=8000", "checkpoint.texts.train=8000")
+
+table = BenchmarkTable(
+    benchmarks=(
+        Benchmark(
+            data="Spanish numbers",
+            runs=tuple(
+                Runs(
+                    recipes=("numbers_es",),
+                    methods=("scratch",),
+                    seeds=3,
+                    settings=(*ROWS, f"checkpoint.system.heads={heads}", f"checkpoint.system.core={core}"),
+                )
+                for heads, core in itertools.product((1, 8), ("ScaledDotProduct", "Unscaled"))
+            ),
+        ),
+    ),
+)

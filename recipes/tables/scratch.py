@@ -1,0 +1,38 @@
+"""From scratch or pretrained: what reading before is worth, by the number of labels, of texts and of images.
+
+Run     finetune table scratch
+        finetune tables scratch --by labels --figure outputs/figures/scratch.png   (what `--save` wrote)
+Expect  an hour on two cores
+
+The same labels for a small encoder and a small ViT that begin with nothing, and for MiniLM and DINOv2. What begins
+with nothing is passed over its rows until there were four hundred updates, what does not a hundred. The encoder's word
+pieces are those of all training texts, whose labels it does not see.
+"""
+
+from finetune import Benchmark, BenchmarkTable, Runs
+
+LABELS = ("8", "64", "none")  # of each class
+
+
+def runs(recipe: str, methods: tuple[str, ...], updates: int) -> tuple[Runs, ...]:
+    return tuple(
+        Runs(
+            recipes=(recipe,),
+            methods=methods,
+            seeds=3,
+            settings=(f"split.per_class={labels}", f"budget.least_updates={updates}"),
+        )
+        for labels in LABELS
+    )
+
+
+PRETRAINED = ("frozen", "lora", "full")
+table = BenchmarkTable(
+    by="labels",
+    benchmarks=(
+        Benchmark(data="R8", runs=(*runs("encoder_r8", ("scratch",), 400), *runs("bert_r8", PRETRAINED, 100))),
+        Benchmark(
+            data="MNIST (5000)", runs=(*runs("vit_scratch", ("scratch",), 400), *runs("vit_mnist", PRETRAINED, 100))
+        ),
+    ),
+)

@@ -1,0 +1,27 @@
+"""A small ViT from scratch on 5000 MNIST digits, each of which is shifted anew in every epoch.
+
+Run     finetune run vit_scratch
+        accelerate launch recipes/vit_scratch.py
+Expect  EXPECT
+
+`--set augmentation=none` trains on the digits as they are.
+"""
+
+from finetune import AdamW, Blank, Budget, Classification, Recipe, Scratch, ViT
+from finetune.augmentations.shift import Shift
+from finetune.data.mnist_5k import Mnist5k
+
+recipe = Recipe(
+    name="vit_scratch",
+    checkpoint=Blank(system=ViT()),
+    data=Mnist5k(),
+    task=Classification(),
+    method=Scratch(optim=AdamW(learning_rate=1e-3)),
+    augmentation=Shift(pixels=2),
+    budget=Budget(epochs=20, batch_size=64),
+)
+
+if __name__ == "__main__":
+    from finetune.cli import launch
+
+    launch(__file__)

@@ -1,0 +1,109 @@
+"""What accelerate starts us with: each file of recipes/machines/ works, and what the loop has not is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from accelerate.commands import launch
+
+from finetune import InputError, Recipe, cli, run
+
+MACHINES = Path(__file__).parents[1] / "recipes" / "machines"
+STARTED = {"cpu": 1, "cpus": 2, "gpu": 1, "gpus": 2, "two_nodes": 16}  # processes, on all machines together
+
+
+def test_every_file_is_tried() -> None:
+    assert {path.stem for path in MACHINES.iterdir()} == set(STARTED)
+
+
+@pytest.mark.parametrize(("name", "count"), STARTED.items())
+def test_accelerate_would_start_so_many_processes_each_with_a_whole_model(
+    name: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by: dict[str, Namespace] = {}
+    for launcher in ("simple_launcher", "multi_gpu_launcher"):
+        monkeypatch.setattr(launch, launcher, lambda given, launcher=launcher: by.update({launcher: given}))
+    command = ["--config_file", str(MACHINES / f"{name}.yaml"), "recipes/bert_r8.py", "--method", "full"]
+    launch.launch_command(launch.launch_command_parser().parse_args(command))
+    (launcher,) = by
+    given = by[launcher]
+    assert launcher == ("simple_launcher" if count == 1 else "multi_gpu_launcher")
+    assert (given.num_processes, given.mixed_precision) == (count, "no")
+    assert not any((given.use_fsdp, given.use_deepspeed, given.use_megatron_lm, given.use_parallelism_config))
+    assert given.num_machines == (2 if name == "two_nodes" else 1)
+    assert given.use_cpu == (name == "cpu")
+
+
+SCRIPT = '''"""A recipe of a test."""
+from finetune import *
+from finetune.cli import launch
+from finetune.data.toy import ToyText
+
+recipe = Recipe(name="toy", checkpoint=Local({checkpoint!r}), data=ToyText(), task=Classification(),
+                method=LoRA(), budget=Budget(epochs=1, batch_size=16), precision="float32")
+
+if __name__ == "__main__":
+    launch(__file__)
+'''
+
+
+@pytest.mark.parametrize("name", ["cpu", "cpus"])
+def test_a_recipe_runs_on_the_machines_there_are_here(
+    checkpoint: Callable[[str], Path], tmp_path: Path, own_cache: Path, name: str
+) -> None:
+    assert not own_cache.exists()
+    script = tmp_path / "toy.py"
+    script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
+    config = ["--config_file", str(MACHINES / f"{name}.yaml")]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *config, str(script), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = (tmp_path / "out").glob("*/*/result.json")
+    assert json.loads(record.read_text())["environment"]["processes"] == STARTED[name]
+
+
+@pytest.mark.parametrize(
+    ("variable", "named"),
+    [
+        ("ACCELERATE_USE_FSDP", "FSDP"),
+        ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
+        ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM"),
+        ("ACCELERATE_USE_PARALLELISM_CONFIG", "a parallelism_config"),
+    ],
+)
+def test_ways_to_spread_a_model_that_the_loop_has_not_are_refused_with_what_works(
+    toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, named: str
+) -> None:
+    monkeypatch.setenv(variable, "true")
+    words = (
+        f"{variable} is true, and {named} spreads one model over processes; here each process holds all of it and a "
+        "share of the batch: launch with distributed_type MULTI_GPU, as recipes/machines/gpus.yaml has it; where "
+        "memory does not suffice, --method lora and a smaller budget.micro_batch need less"
+    )
+    with pytest.raises(InputError) as refused:
+        run(toy("bert"), out=tmp_path)
+    assert str(refused.value) == words
+    assert not any(tmp_path.glob("*/*/status.json"))
+
+
+def test_the_refusal_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+    checkpoint: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = tmp_path / "toy.py"
+    script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    assert cli.main(["run", str(script), "--out", str(tmp_path / "out")]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(
+        "finetune: ACCELERATE_USE_FSDP is true, and FSDP spreads one model over processes; here each"
+    )
