@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -266,9 +267,9 @@ recipe = Recipe(name="toy", checkpoint=Local({checkpoint!r}), data=ToyText(train
 def address() -> Iterator[tuple[str, Path]]:
     """A Ray cluster of two machines with a core each: its address, and the folder of its logs."""
     pytest.importorskip("ray", reason="a cluster needs pip install 'finetune[ray]'")
-    from ray.cluster_utils import Cluster as Machines  # pyright: ignore[reportMissingImports]
-
-    machines = Machines(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    machines = importlib.import_module("ray.cluster_utils").Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
     machines.add_node(num_cpus=1)
     yield machines.address, Path(machines.head_node.get_logs_dir_path())
     machines.shutdown()

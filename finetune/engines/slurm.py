@@ -40,9 +40,7 @@ class Slurm(Cluster):
     partition: str | None = None  # None: the site's own choice
     minutes: int = 240  # of a job; a run that takes longer goes on in another
     memory_gb: int | None = None  # of a job; None: the site's own choice
-    executor: Literal["slurm", "local"] = (
-        "slurm"  # of submitit; local: all jobs at once on this machine, without a Slurm
-    )
+    executor: Literal["slurm", "local"] = "slurm"  # local: processes of this machine, all of them at once
 
     def __post_init__(self) -> None:
         super().__post_init__()
