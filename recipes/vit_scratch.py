@@ -13,12 +13,12 @@ from finetune.data.mnist_5k import Mnist5k
 
 recipe = Recipe(
     name="vit_scratch",
-    checkpoint=Blank(system=ViT()),
+    checkpoint=Blank(system=ViT(patch_size=7)),
     data=Mnist5k(),
     task=Classification(),
-    method=Scratch(optim=AdamW(learning_rate=1e-3)),
+    method=Scratch(optim=AdamW(learning_rate=2e-3)),
     augmentation=Shift(pixels=2),
-    budget=Budget(epochs=20, batch_size=64),
+    budget=Budget(epochs=50, batch_size=32),
 )
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from finetune import (
     AdamW,
     Budget,
     Classification,
-    DropTokens,
     Frozen,
     Full,
     InputError,
@@ -41,6 +40,7 @@ from finetune import (
     outputs,
     run,
 )
+from finetune.augmentations.drop_tokens import DropTokens
 from finetune.certify import certify
 from finetune.data import Data, Fetched, Rows, to_tagged
 from finetune.data.shuffled import Shuffled
@@ -441,7 +441,7 @@ def test_what_is_of_one_label_an_example_is_refused(toy_tags: Callable[[str], Re
 def test_words_are_told_where_tokens_are_hidden_anew_in_each_epoch(
     toy_tags: Callable[[str], Recipe], tmp_path: Path
 ) -> None:
-    recipe = replace(toy_tags("bert"), augmentation=DropTokens(share=0.5))
+    recipe = replace(toy_tags("bert"), augmentation=DropTokens(probability=0.5))
     train = session(recipe).material().examples["train"]
     indices = np.arange(8)
     plain, drawn = train.batch(indices), train.drawn(0, 1).batch(indices)
