@@ -26,6 +26,7 @@ from finetune import (
     Packaged,
     Recipe,
     Split,
+    augmentations,
     axes,
     data,
     methods,
@@ -34,7 +35,9 @@ from finetune import (
 from finetune.attention import cores, positions
 from finetune.attention.cores.sliding_window import SlidingWindow
 from finetune.attention.positions.rotary import Rotary
+from finetune.engines import Engine
 from finetune.parts import Part, hints, optional, parse
+from finetune.studies import Study
 from finetune.transformer import norms, scores, systems, tokenizers
 
 WRONG: dict[Any, list[Any]] = {
@@ -49,14 +52,15 @@ WRONG: dict[Any, list[Any]] = {
 
 def every_part() -> list[type[Part]]:
     """Every class of ours that a recipe can hold, and the recipe itself: a new one is found without a list."""
-    for axis in (cores, data, methods, norms, positions, scores, systems, tasks, tokenizers):
+    for axis in (augmentations, cores, data, methods, norms, positions, scores, systems, tasks, tokenizers):
         axes.every(axis, object)  # imports its modules
     found, waiting = [], [Part]
     while waiting:
         below = waiting.pop().__subclasses__()
         waiting += below
         found += [kind for kind in below if is_dataclass(kind) and kind.__module__.startswith("finetune.")]
-    found = [kind for kind in found if not inspect.isabstract(kind)]
+    # an engine and a study are parts of a command, with fields of its own to set
+    found = [kind for kind in found if not inspect.isabstract(kind) and not issubclass(kind, Engine | Study)]
     return sorted(set(found), key=lambda kind: kind.__name__)
 
 
@@ -69,7 +73,7 @@ def sample(kind: Any) -> Any:
     simple = {int: 1, float: 0.5, str: "x", bool: True}
     if kind in simple:
         return simple[kind]
-    for part in PARTS:
+    for part in sorted(PARTS, key=lambda each: len(bare(each))):  # one of others comes last: it would need them first
         if issubclass(part, kind):
             try:
                 return part(**required(part))
@@ -78,10 +82,14 @@ def sample(kind: Any) -> Any:
     raise AssertionError(f"no part is a {kind}")
 
 
+def bare(part: type[Part]) -> list[str]:
+    """The fields that have no default."""
+    return [f.name for f in dataclasses.fields(part) if f.default is dataclasses.MISSING]  # pyright: ignore
+
+
 def required(part: type[Part], but: str = "") -> dict[str, Any]:
     """Values for the fields that have no default."""
-    bare = [f.name for f in dataclasses.fields(part) if f.default is dataclasses.MISSING]  # pyright: ignore
-    return {name: sample(hints(part)[name]) for name in bare if name != but}
+    return {name: sample(hints(part)[name]) for name in bare(part) if name != but}
 
 
 def below(contract: type[Part], name: str) -> Any:
@@ -93,6 +101,7 @@ def test_every_axis_and_every_other_part_of_a_recipe_is_held_to_it() -> None:
     named = {Packaged, Hub, Files, Classification, Frozen, Full, LoRA, MultiHead, Split, Budget, AdamW, Recipe}
     assert named | {SlidingWindow, Rotary} <= set(PARTS)
     alternatives = [
+        *axes.every(augmentations, augmentations.Augmentation),
         *axes.every(data, data.Data),
         *axes.every(methods, methods.Method),
         *axes.every(tasks, tasks.Task),
