@@ -97,10 +97,6 @@ def disk(out: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(out)], check=True)
 
 
-def again(own: Desk, out: Path, fault: Fault) -> Ended:
-    return own.run(out, fault.processes, fault.more)
-
-
 def full(own: Desk, out: Path, _: int) -> Ended:
     """From the middle of the run on; then there is room again."""
     program = own.start(out)
@@ -189,7 +185,7 @@ def second(own: Desk, out: Path, _: int) -> Ended:
 
 
 DIVERGING = ("--set", "method.optim.learning_rate=1e30")
-STEADY = ("--set", "checkpoint.system.dropout=0")
+STEADY = ("--set", "checkpoint.system.dropout=0", "--set", "budget.epochs=1")
 DAMAGED = "not taken"
 LONG = ("--set", "budget.epochs=150")
 
@@ -236,7 +232,8 @@ def tried(fault: Fault, own: Desk, whole: Whole) -> list[Record]:
         try:
             with disk(out) if fault.make in ON_DISK else nullcontext():
                 ended = fault.make(own, out, attempt)
-                after = again(own, out, fault)
+                if not left(out):  # else it is done, and the same command would only say so
+                    own.run(out, fault.processes, fault.more)
                 same, far = left(out) == left(whole.of(fault)) != {}, None
                 if fault.near is not None:
                     far = apart(weights(out), weights(whole.of(fault)))
@@ -250,7 +247,6 @@ def tried(fault: Fault, own: Desk, whole: Whole) -> list[Record]:
                 "said": ended.line(fault.word).removeprefix("finetune: "),
                 "code": ended.code if ended.code >= 0 else 128 - ended.code,
                 "seconds": None if ended.seconds is None else round(ended.seconds, 2),
-                "after": after.code,
                 "same": same,
                 "apart": far,
             }
@@ -278,9 +274,11 @@ def row(records: list[Record]) -> tuple[str, ...]:
 
 def page(found: list[list[Record]], about: str) -> str:
     notes = (
-        "*seconds*: from the fault to the end of the run, of a stopped process until another names it; the longest",
+        "*seconds*: from the fault to the end of the run, the longest of those tried; of a stopped process until "
+        "another names it; of a second run and a read-only folder from the start of the program",
         "*same afterwards*: how often the same command, given again, ended with the bytes of a run that nothing was "
-        "done to: weights, predictions, curve and result; where pieces were halved, with its weights but for rounding",
+        "done to: weights, predictions, curve and result; where pieces were halved, with its weights but for rounding "
+        "(without the biases of keys, which change no answer)",
         f"a process counts as lost after {SILENCE} seconds of silence here, after 60 where nothing is set",
     )
     table = Table(HEADER, tuple(map(row, found)), notes)
