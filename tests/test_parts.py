@@ -188,5 +188,5 @@ def test_where_a_part_says_it_stands_is_where_set_finds_it(part: type[Part]) -> 
     for name in part.where.split(".") if part is not Recipe else ():
         declared = hints(place).get(name) if is_dataclass(place) else None
         # a method's optim is declared by its contract, a blank checkpoint's system by that checkpoint alone
-        place = optional(declared or typing.get_type_hints(place).get(name) or below(place, name))
+        place = optional(declared or typing.get_type_hints(place).get(name) or below(typing.cast(Any, place), name))
     assert issubclass(part, place)
