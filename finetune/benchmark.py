@@ -81,13 +81,14 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Runs:
-    """Every recipe with every method and attention, each with so many seeds."""
+    """Every recipe with every method, attention and combination of what is varied, each with so many seeds."""
 
     recipes: tuple[str, ...]
     methods: tuple[str, ...]
     seeds: int
     attentions: tuple[str, ...] = (STOCK,)
     settings: tuple[str, ...] = ()  # `field=value`, as `--set` takes them; a row without the field stays as it is
+    varied: tuple[tuple[str, ...], ...] = ()  # lists of more such settings, of each of which a row has one
 
     def __post_init__(self) -> None:
         _hold(self, "runs")
@@ -96,16 +97,17 @@ class Runs:
                 raise InputError(f"runs.{name} must name at least one")
         if self.seeds < 1:
             raise InputError(f"runs.seeds must be at least 1, got {self.seeds}")
-        for setting in self.settings:
-            if "=" not in setting:
-                raise InputError(f"runs.settings takes field=value, got {setting!r}; for example method.rank=16")
+        for name, settings in (("settings", self.settings), *(("varied", each) for each in self.varied)):
+            for setting in settings:
+                if "=" not in setting:
+                    raise InputError(f"runs.{name} takes field=value, got {setting!r}; for example method.rank=16")
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        every = itertools.product(self.recipes, self.methods, self.attentions)
+        every = itertools.product(itertools.product(*self.varied), self.recipes, self.methods, self.attentions)
         return tuple(
-            Row(recipe=recipe, method=method, attention=attention, settings=self.settings, seeds=self.seeds)
-            for recipe, method, attention in every
+            Row(recipe=recipe, method=method, attention=attention, settings=(*self.settings, *own), seeds=self.seeds)
+            for own, recipe, method, attention in every
         )
 
 

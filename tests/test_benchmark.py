@@ -183,6 +183,14 @@ def test_what_is_reproduced_or_not_stands_below_the_table() -> None:
     )
 
 
+def test_a_row_has_one_of_every_list_of_what_is_varied_and_all_that_is_not() -> None:
+    varied = (("budget.epochs=1", "budget.epochs=2"), ("seed=3", "seed=4"))
+    runs = Runs(recipes=("bert_r8",), methods=("full",), seeds=1, settings=("split.train_rows=5",), varied=varied)
+    assert [" ".join(row.settings) for row in runs.rows] == [
+        f"split.train_rows=5 budget.epochs={epochs} seed={seed}" for epochs in (1, 2) for seed in (3, 4)
+    ]
+
+
 def test_rows_of_one_name_are_told_apart_by_their_settings_however_these_are_written() -> None:
     def table(*settings: str) -> BenchmarkTable:
         runs = tuple(Runs(recipes=("bert_r8",), methods=("full",), seeds=1, settings=(each,)) for each in settings)
@@ -208,6 +216,10 @@ def test_rows_of_one_name_are_told_apart_by_their_settings_however_these_are_wri
         (lambda: Runs(recipes=("a",), methods=("full",), seeds=0), "runs.seeds must be at least 1, got 0"),
         (lambda: Runs(recipes="a", methods=("full",), seeds=1), "runs.recipes must be a tuple of values, each text"),
         (lambda: one(settings=("method.rank",)), "runs.settings takes field=value, got 'method.rank'"),
+        (
+            lambda: Runs(recipes=("a",), methods=("full",), seeds=1, varied=(("method.rank",),)),
+            "runs.varied takes field=value, got 'method.rank'",
+        ),
         (
             lambda: one(replace(published(0.9), reproduced_by="bert_r8 ful")),
             "unknown row of R8 'bert_r8 ful'; did you mean 'bert_r8 full'?",

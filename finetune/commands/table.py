@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from finetune.commands import Command
 from finetune.errors import InputError
 
 if TYPE_CHECKING:
-    from finetune.benchmark import BenchmarkTable
+    from finetune.benchmark import BenchmarkTable, Row
     from finetune.grid import Comparison
     from finetune.progress import Silent
     from finetune.recipe import Recipe
@@ -84,11 +85,16 @@ def recipes(table: BenchmarkTable, progress: Silent) -> list[Recipe]:
 
     found = []
     for runs in (runs for benchmark in table.benchmarks for runs in benchmark.runs):
-        variants = [commands.variant(row.recipe, row.method, row.attention) for row in runs.rows]
-        for row, variant in zip(runs.rows, variants, strict=True):
-            if variant.name != row.names[0]:
-                raise InputError(f"{row.recipe} holds a recipe named {variant.name!r}; call the file {variant.name}.py")
-        found += grid.seeds(grid.settle(variants, runs.settings, progress), runs.seeds)
+        for settings, rows in itertools.groupby(runs.rows, key=lambda row: row.settings):
+            variants = [_variant(row) for row in rows]
+            found += grid.seeds(grid.settle(variants, settings, progress), runs.seeds)
+    return found
+
+
+def _variant(row: Row) -> Recipe:
+    found = commands.variant(row.recipe, row.method, row.attention)
+    if found.name != row.names[0]:
+        raise InputError(f"{row.recipe} holds a recipe named {found.name!r}; call the file {found.name}.py")
     return found
 
 

@@ -17,20 +17,11 @@ ROWS = tuple(
     for data in ("data", "checkpoint.texts")
 )
 
-table = BenchmarkTable(
-    by="length",
-    benchmarks=(
-        Benchmark(
-            data="Spanish numbers",
-            runs=tuple(
-                Runs(
-                    recipes=("numbers_es",),
-                    methods=("scratch",),
-                    seeds=3,
-                    settings=(*ROWS, f"checkpoint.system.heads={heads}"),
-                )
-                for heads in (1, 2, 4, 8)
-            ),
-        ),
-    ),
+runs = Runs(
+    recipes=("numbers_es",),
+    methods=("scratch",),
+    seeds=3,
+    settings=ROWS,
+    varied=(tuple(f"checkpoint.system.heads={heads}" for heads in (1, 2, 4, 8)),),
 )
+table = BenchmarkTable(by="length", benchmarks=(Benchmark(data="Spanish numbers", runs=(runs,)),))

@@ -10,20 +10,11 @@ nothing would be learned from them. Nothing published stands beside: others coun
 
 from finetune import Benchmark, BenchmarkTable, Runs
 
-table = BenchmarkTable(
-    by="labels",
-    benchmarks=(
-        Benchmark(
-            data="R8",
-            runs=tuple(
-                Runs(
-                    recipes=("bert_r8",),
-                    methods=("frozen", "lora", "full"),
-                    seeds=3,
-                    settings=(f"split.per_class={labels}", "budget.least_updates=100"),
-                )
-                for labels in ("8", "32", "128", "none")
-            ),
-        ),
-    ),
+runs = Runs(
+    recipes=("bert_r8",),
+    methods=("frozen", "lora", "full"),
+    seeds=3,
+    settings=("budget.least_updates=100",),
+    varied=(tuple(f"split.per_class={labels}" for labels in (8, 32, 128, "none")),),
 )
+table = BenchmarkTable(by="labels", benchmarks=(Benchmark(data="R8", runs=(runs,)),))

@@ -7,30 +7,17 @@ Post-norm is the order of 2017, pre-norm that of what came later. Reuters R8, 20
 stands beside: Xiong and others 2020 (arXiv 2002.04745) say the same of translation.
 """
 
-import itertools
-
 from finetune import Benchmark, BenchmarkTable, Runs
 
-table = BenchmarkTable(
-    benchmarks=(
-        Benchmark(
-            data="R8",
-            runs=tuple(
-                Runs(
-                    recipes=("encoder_r8",),
-                    methods=("scratch",),
-                    seeds=3,
-                    settings=(
-                        "split.train_rows=2000",
-                        "budget.epochs=4",
-                        "method.optim.warmup=0",
-                        f"checkpoint.system.order={order}",
-                        f"checkpoint.system.layers={layers}",
-                        f"method.optim.learning_rate={rate}",
-                    ),
-                )
-                for order, layers, rate in itertools.product(("pre", "post"), (2, 6, 12), ("3e-4", "1e-3", "3e-3"))
-            ),
-        ),
+runs = Runs(
+    recipes=("encoder_r8",),
+    methods=("scratch",),
+    seeds=3,
+    settings=("split.train_rows=2000", "budget.epochs=4", "method.optim.warmup=0"),
+    varied=(
+        tuple(f"checkpoint.system.order={order}" for order in ("pre", "post")),
+        tuple(f"checkpoint.system.layers={layers}" for layers in (2, 6, 12)),
+        tuple(f"method.optim.learning_rate={rate}" for rate in ("3e-4", "1e-3", "3e-3")),
     ),
 )
+table = BenchmarkTable(benchmarks=(Benchmark(data="R8", runs=(runs,)),))

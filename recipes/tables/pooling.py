@@ -9,24 +9,19 @@ be read by the mean. Reuters R8, all rows. Nothing published stands beside.
 
 from finetune import Benchmark, BenchmarkTable, Runs
 
+
+def runs(recipe: str, method: str, field: str) -> Runs:
+    varied = tuple(f"{field}={pooling}" for pooling in ("cls", "mean"))
+    return Runs(recipes=(recipe,), methods=(method,), seeds=3, varied=(varied,))
+
+
 table = BenchmarkTable(
     benchmarks=(
         Benchmark(
             data="R8",
             runs=(
-                *(
-                    Runs(
-                        recipes=("encoder_r8",),
-                        methods=("scratch",),
-                        seeds=3,
-                        settings=(f"checkpoint.system.pooling={pooling}",),
-                    )
-                    for pooling in ("cls", "mean")
-                ),
-                *(
-                    Runs(recipes=("bert_r8",), methods=("frozen",), seeds=3, settings=(f"method.pooling={pooling}",))
-                    for pooling in ("cls", "mean")
-                ),
+                runs("encoder_r8", "scratch", "checkpoint.system.pooling"),
+                runs("bert_r8", "frozen", "method.pooling"),
             ),
         ),
     ),

@@ -10,28 +10,14 @@ they stay as they were drawn. Nothing published stands beside: nobody else has t
 """
 
 from finetune import Benchmark, BenchmarkTable, Runs
+from recipes.tables.heads import ROWS
 
-# the tokenizer learns from the rows that are trained on
-ROWS = tuple(
-    f"{data}.{each}"
-    for each in ("below=1000000000", "even=true", "longest=8", "train=12000", "test=2000")
-    for data in ("data", "checkpoint.texts")
+KINDS = ("none", "Sinusoidal", "LearnedPositions", "T5Bias")
+runs = Runs(
+    recipes=("numbers_es",),
+    methods=("scratch",),
+    seeds=3,
+    settings=ROWS,
+    varied=(tuple(f"checkpoint.system.positions={kind}" for kind in KINDS),),
 )
-
-table = BenchmarkTable(
-    by="length",
-    benchmarks=(
-        Benchmark(
-            data="Spanish numbers",
-            runs=tuple(
-                Runs(
-                    recipes=("numbers_es",),
-                    methods=("scratch",),
-                    seeds=3,
-                    settings=(*ROWS, f"checkpoint.system.positions={kind}"),
-                )
-                for kind in ("none", "Sinusoidal", "LearnedPositions", "T5Bias")
-            ),
-        ),
-    ),
-)
+table = BenchmarkTable(by="length", benchmarks=(Benchmark(data="Spanish numbers", runs=(runs,)),))

@@ -8,25 +8,16 @@ The curves show what the score at the end does not: how soon each learns. Spanis
 before any training is `finetune study scale`. Nothing published stands beside.
 """
 
-import itertools
-
 from finetune import Benchmark, BenchmarkTable, Runs
 
-ROWS = ("data.train=8000", "checkpoint.texts.train=8000")
-
-table = BenchmarkTable(
-    benchmarks=(
-        Benchmark(
-            data="Spanish numbers",
-            runs=tuple(
-                Runs(
-                    recipes=("numbers_es",),
-                    methods=("scratch",),
-                    seeds=3,
-                    settings=(*ROWS, f"checkpoint.system.heads={heads}", f"checkpoint.system.core={core}"),
-                )
-                for heads, core in itertools.product((1, 8), ("ScaledDotProduct", "Unscaled"))
-            ),
-        ),
+runs = Runs(
+    recipes=("numbers_es",),
+    methods=("scratch",),
+    seeds=3,
+    settings=("data.train=8000", "checkpoint.texts.train=8000"),
+    varied=(
+        tuple(f"checkpoint.system.heads={heads}" for heads in (1, 8)),
+        tuple(f"checkpoint.system.core={core}" for core in ("ScaledDotProduct", "Unscaled")),
     ),
 )
+table = BenchmarkTable(benchmarks=(Benchmark(data="Spanish numbers", runs=(runs,)),))

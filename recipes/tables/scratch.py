@@ -11,28 +11,22 @@ pieces are those of all training texts, whose labels it does not see.
 
 from finetune import Benchmark, BenchmarkTable, Runs
 
-LABELS = ("8", "64", "none")  # of each class
+PRETRAINED = ("frozen", "lora", "full")
+LABELS = tuple(f"split.per_class={labels}" for labels in (8, 64, "none"))
 
 
-def runs(recipe: str, methods: tuple[str, ...], updates: int) -> tuple[Runs, ...]:
-    return tuple(
-        Runs(
-            recipes=(recipe,),
-            methods=methods,
-            seeds=3,
-            settings=(f"split.per_class={labels}", f"budget.least_updates={updates}"),
-        )
-        for labels in LABELS
+def runs(recipe: str, methods: tuple[str, ...], updates: int) -> Runs:
+    return Runs(
+        recipes=(recipe,), methods=methods, seeds=3, settings=(f"budget.least_updates={updates}",), varied=(LABELS,)
     )
 
 
-PRETRAINED = ("frozen", "lora", "full")
 table = BenchmarkTable(
     by="labels",
     benchmarks=(
-        Benchmark(data="R8", runs=(*runs("encoder_r8", ("scratch",), 400), *runs("bert_r8", PRETRAINED, 100))),
+        Benchmark(data="R8", runs=(runs("encoder_r8", ("scratch",), 400), runs("bert_r8", PRETRAINED, 100))),
         Benchmark(
-            data="MNIST (5000)", runs=(*runs("vit_scratch", ("scratch",), 400), *runs("vit_mnist", PRETRAINED, 100))
+            data="MNIST (5000)", runs=(runs("vit_scratch", ("scratch",), 400), runs("vit_mnist", PRETRAINED, 100))
         ),
     ),
 )
