@@ -44,14 +44,14 @@ def chrf(references: Sequence[str], texts: Sequence[str]) -> Estimate:
     return _corpus(imported("sacrebleu.metrics", "chrF").CHRF(), references, texts)
 
 
-def rouge(references: Sequence[str], texts: Sequence[str]) -> dict[str, np.ndarray]:
+def rouge(references: Sequence[str], texts: Sequence[str], kinds: Sequence[str] = ROUGE) -> dict[str, np.ndarray]:
     """ROUGE-1, -2 and -L (Lin 2004): F1 of each text (N,), as rouge-score has it without stems.
 
     Words are what is between spaces and signs in any alphabet; rouge-score's own see English alone.
     """
-    scorer = imported("rouge_score.rouge_scorer", "ROUGE").RougeScorer(ROUGE, tokenizer=_Alphabets())
+    scorer = imported("rouge_score.rouge_scorer", "ROUGE").RougeScorer(kinds, tokenizer=_Alphabets())
     found = [scorer.score(reference, text) for text, reference in zip(texts, references, strict=True)]
-    return {name: np.array([each[name].fmeasure for each in found]) for name in ROUGE}
+    return {name: np.array([each[name].fmeasure for each in found]) for name in kinds}
 
 
 class _Alphabets:

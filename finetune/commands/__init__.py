@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from finetune.engines import Engine
     from finetune.grid import Comparison
+    from finetune.points import Points
     from finetune.progress import Silent
     from finetune.recipe import Recipe
     from finetune.report.tables import Table
@@ -73,6 +74,38 @@ def check_save(given: Any) -> None:
     """
     if given.save is not None and (not given.save.strip() or Path(given.save).name != given.save):
         raise InputError(f"--save takes a name, not a path, got {given.save!r}")
+
+
+def takes_figure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--figure", metavar="FILE", help="also draw it as a .png or .svg")
+
+
+def check_figure(given: Any) -> None:
+    """
+    Raises:
+        InputError: --figure was given something that no picture is saved as.
+    """
+    if given.figure:
+        from finetune.report import figures
+
+        figures.check_ending(Path(given.figure))
+
+
+def publish(points: Points, given: Any, name: str | None) -> None:
+    """Print what was measured, and save it under a name and draw it, where that was asked for."""
+    from finetune.report import records
+    from finetune.report.studies import study
+
+    table, folder = study(points), Path(given.out) / "tables"
+    print(written(table, given.format))
+    if name:
+        table.save(folder, name)
+        records.write([points], folder, name)
+    if given.figure:
+        from finetune.report import curves, figures
+
+        figures.save(curves.studied(points), Path(given.figure))
+        print(f"drawn: {given.figure}")
 
 
 def takes_layout(parser: argparse.ArgumentParser, *more: tuple[str, str]) -> None:

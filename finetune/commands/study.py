@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune import commands
@@ -38,32 +37,17 @@ class Study(Command):
             action="store_true",
             help="also write the table as OUT/tables/study-STUDY.md, .csv, .tex and .json",
         )
-        parser.add_argument("--figure", metavar="FILE", help="also draw it as a .png or .svg")
+        commands.takes_figure(parser)
         commands.takes_format(parser)
         commands.takes_out(parser)
 
     def run(self, given: Any) -> int:
         from finetune import axes, studies
-        from finetune.report import records
-        from finetune.report.studies import study
 
-        if given.figure:
-            from finetune.report import figures
-
-            figures.check_ending(Path(given.figure))
+        commands.check_figure(given)
         kind = axes.find(studies, given.name, studies.Study)
         points = changed(kind(), given.settings).over(given.seeds)  # pyright: ignore[reportAbstractUsage]
-        table = study(points)
-        print(commands.written(table, given.format))
-        if given.save:
-            folder, name = Path(given.out) / "tables", f"study-{given.name}"
-            table.save(folder, name)
-            records.write([points], folder, name)
-        if given.figure:
-            from finetune.report import curves, figures
-
-            figures.save(curves.studied(points), Path(given.figure))
-            print(f"drawn: {given.figure}")
+        commands.publish(points, given, f"study-{given.name}" if given.save else None)
         return 0
 
 

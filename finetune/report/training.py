@@ -13,8 +13,9 @@ from typing import Any
 from finetune.errors import InputError
 from finetune.outputs import CURVE, read_json, read_lines
 from finetune.points import Points, Quantity, Series
-from finetune.report.groups import Group, differences, groups
+from finetune.report.groups import groups, systems
 from finetune.result import Result
+from finetune.verdict import System
 
 QUANTITIES = (
     Quantity(name="loss", steep=True),  # the largest is many times the smallest
@@ -52,10 +53,10 @@ def training(runs: Iterable[Trained]) -> Points:
         InputError: groups have different numbers of seeds, so that their intervals are not of the same kind.
     """
     by_fingerprint = {each.result.fingerprint: each for each in runs}
-    found = groups(each.result for each in by_fingerprint.values())
-    counts = {len(group.results) for group in found}
+    found = systems(groups(each.result for each in by_fingerprint.values()))
+    counts = {len(system.runs) for system in found}
     if len(counts) > 1:
-        told = ", ".join(f"{len(group.results)} of {name}" for group, name in _named(found))
+        told = ", ".join(f"{len(system.runs)} of {system.name}" for system in found)
         raise InputError(f"curves are means over seeds, and there must be as many of each, got {told}")
     return Points(
         name="",
@@ -70,14 +71,10 @@ def training(runs: Iterable[Trained]) -> Points:
         seconds=None,
         series=[
             series
-            for group, name in _named(found)
-            for series in _series(name, [by_fingerprint[run.fingerprint].curve for run in group.results])
+            for system in found
+            for series in _series(system.name, [by_fingerprint[run.fingerprint].curve for run in system.runs])
         ],
     )
-
-
-def _named(found: Sequence[Group]) -> list[tuple[Group, str]]:
-    return [(group, f"{group.label} {apart}".strip()) for group, apart in zip(found, differences(found), strict=True)]
 
 
 def _series(name: str, curves: Sequence[Sequence[Mapping[str, Any]]]) -> list[Series]:
@@ -94,11 +91,11 @@ def _series(name: str, curves: Sequence[Sequence[Mapping[str, Any]]]) -> list[Se
     ]
 
 
-def _notes(found: Sequence[Group]) -> Iterable[str]:
+def _notes(found: Sequence[System]) -> Iterable[str]:
     yield "loss: mean over the targets since the line before, as it was trained on, with its dropout"
-    for group, name in _named(found):
-        seeds = ", ".join(str(run.recipe["seed"]) for run in group.results)
-        seconds = sum(run.seconds["train"] for run in group.results) / len(group.results)
-        yield f"{name}: seeds {seeds}; {group.results[0].updates} updates in {seconds:.1f} s, of the mean run"
-        if diverged := [str(run.recipe["seed"]) for run in group.results if run.status == "diverged"]:
-            yield f"{name}: seeds {', '.join(diverged)} diverged; its line ends where the first of them did"
+    for system in found:
+        seeds = ", ".join(str(run.recipe["seed"]) for run in system.runs)
+        seconds = sum(run.seconds["train"] for run in system.runs) / len(system.runs)
+        yield f"{system.name}: seeds {seeds}; {system.runs[0].updates} updates in {seconds:.1f} s, of the mean run"
+        if diverged := [str(run.recipe["seed"]) for run in system.runs if run.status == "diverged"]:
+            yield f"{system.name}: seeds {', '.join(diverged)} diverged; its line ends where the first of them did"

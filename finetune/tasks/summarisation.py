@@ -106,4 +106,4 @@ class Summarisation(Writing):
 
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """ROUGE-1 of each: a summary is nearer to its reference or farther, and hardly ever equal."""
-        return overlap.rouge(targets.tolist(), outputs.tolist())["rouge1"]
+        return overlap.rouge(targets.tolist(), outputs.tolist(), ("rouge1",))["rouge1"]
