@@ -1,6 +1,6 @@
 """Rows → examples: what a model reads, made once for a data set and shared by every run on it.
 
-N examples of a batch, T tokens of the longest among them, S words of the longest, E width, C channels, H and W pixels.
+N examples of a batch, T tokens of the longest among them, S words of the longest, E width.
 """
 
 from __future__ import annotations
@@ -10,18 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from finetune.augmentations import Augmentation, Tokens, generator
-from finetune.data import targets
 from finetune.hashing import content_key
-
-if TYPE_CHECKING:
-    import datasets
 
 NOTHING = -100  # a target that the loss leaves out, as torch calls it
 
@@ -107,26 +103,6 @@ class Examples(ABC):
     def drawn(self, seed: int, epoch: int) -> Examples:
         """What an epoch trains on: these, unless they are drawn anew."""
         return self
-
-
-class Images(Examples):
-    """Images, read and resized when a batch asks for them: a data set of pixels does not fit in memory."""
-
-    def __init__(self, rows: datasets.Dataset, processor: Any, size: int | None, tokens: int, key: str) -> None:
-        self.targets, self.key = targets(rows), key
-        self.lengths = np.full(len(rows), tokens)
-        self.rows, self.processor = rows, processor
-        # `size` is what the model sees: no crop would be left of an image resized to it
-        self.sizes = {"size": {"height": size, "width": size}, "do_center_crop": False} if size else {}
-
-    @property
-    def ids(self) -> Sequence[str]:
-        return self.rows["id"][:]
-
-    def batch(self, indices: np.ndarray, multiple: int = 1) -> Batch:
-        images = [image.convert("RGB") for image in self.rows[indices.tolist()]["image"]]
-        pixels_NCHW = self.processor(images, return_tensors="pt", **self.sizes)["pixel_values"]
-        return Batch(inputs={"pixel_values": pixels_NCHW}, targets=torch.from_numpy(self.targets[indices]))
 
 
 class Features(Examples):
@@ -262,11 +238,3 @@ def at(hidden_NTE: Tensor, asked_NS2: Tensor) -> Tensor:
     """(N, S, E): what there is at the token of each word; of one that was not read it is the first token's."""
     places_NS1 = asked_NS2[..., :1].clamp(min=0)
     return hidden_NTE.gather(1, places_NS1.expand(-1, -1, hidden_NTE.shape[-1]))
-
-
-def side(processor: Any, wanted: int | None) -> int:
-    """The side in pixels of the images a processor makes: as wanted, else by its own settings."""
-    if wanted is not None:
-        return wanted
-    made = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
-    return int(made.get("height") or made["shortest_edge"])

@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from finetune.data import Data
 from finetune.errors import InputError
+from finetune.launch import open_accelerator
 from finetune.outputs import read_json, write_text, writing
 from finetune.predict import Predictor, load
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
-from finetune.session import Session, Shelf, open_accelerator, session
+from finetune.session import Session, Shelf, session
 from finetune.shift import Elsewhere, Reference
 from finetune.splits import Split
 

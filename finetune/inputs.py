@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from finetune.anatomy import of_architecture
 from finetune.checkpoint import Weights
-from finetune.encode import Examples, Images, side
+from finetune.encode import Examples
 from finetune.errors import InputError
 from finetune.hashing import content_key
+from finetune.images import Images, side
 from finetune.loading import load_config, load_image_processor, load_tokenizer
 from finetune.texts import Texts, known, longest_text, texts
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import sys
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
 from transformers import PreTrainedModel
 
-from finetune import allocator, dropout, precision
+from finetune import dropout, precision
 from finetune.anatomy import of_architecture
 from finetune.attention import interface
 from finetune.attention.swap import load_learned, swap
@@ -29,10 +25,10 @@ from finetune.errors import InputError
 from finetune.evaluate import Responder
 from finetune.features import Extraction
 from finetune.hashing import content_key
+from finetune.launch import open_accelerator
 from finetune.loading import load_config, load_tokenizer
 from finetune.methods import Material, Pretrained
 from finetune.outputs import RunFolder, read_json, write_text
-from finetune.peers import TIMEOUT, others
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.splits import Split, SplitFacts, Splits
@@ -44,12 +40,6 @@ if TYPE_CHECKING:
 ROWS = 1  # counts up when the same data and split come to other rows
 SPLITS = ("train", "validation", "test")
 CHOOSING = SPLITS[:2]  # those that may have a say in what is tried next
-SHARDING = {  # what a launcher says of ways to spread one model over processes, which the loop has not
-    "ACCELERATE_USE_FSDP": "FSDP",
-    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
-    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
-    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config",
-}
 
 
 @dataclass
@@ -261,37 +251,3 @@ def setup(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None
         dtype=dtype,
         kernel=interface.kernel(accelerator.device),
     )
-
-
-def open_accelerator() -> Accelerator:
-    """This process' place among the processes of the run.
-
-    Raises:
-        InputError: the launcher is to spread the model over processes, or has started several that would not work
-            together but each on its own.
-    """
-    for variable, name in SHARDING.items():
-        if os.environ.get(variable, "").lower() == "true":
-            raise InputError(
-                f"{variable} is true, and {name} spreads one model over processes; here each process holds all of it "
-                "and a share of the batch: launch with distributed_type MULTI_GPU, as recipes/machines/gpus.yaml has "
-                "it; where memory does not suffice, --method lora and a smaller budget.micro_batch need less"
-            )
-    launched = "LOCAL_RANK" in os.environ  # as one of several
-    accelerator = Accelerator(
-        cpu=launched and not torch.accelerator.is_available(),  # else each would be on its own
-        mixed_precision="no",  # what numbers are computed in is the recipe's to say, not the launcher's
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)],
-    )
-    if accelerator.device.type == "cpu":
-        allocator.keep_freed()
-    started = int(os.environ.get("WORLD_SIZE", "1"))
-    if started != accelerator.num_processes:
-        raise InputError(
-            f"WORLD_SIZE is {started} but accelerate sees {accelerator.num_processes} process(es): each would train "
-            "alone and overwrite the others. Without a GPU, launch with: ACCELERATE_USE_CPU=true accelerate launch "
-            f"--multi_gpu --num_processes {started} --num_machines 1 --mixed_precision no --dynamo_backend no "
-            f"--main_process_port 0 {shlex.join(sys.argv)}"
-        )
-    others().meet(accelerator.process_index, accelerator.num_processes)
-    return accelerator

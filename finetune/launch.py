@@ -1,0 +1,56 @@
+"""This process' place among those of a launch; and launches that would not be one training, refused."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
+
+from finetune import allocator
+from finetune.errors import InputError
+from finetune.peers import TIMEOUT, others
+
+SHARDING = {  # what a launcher says of ways to spread one model over processes, which the loop has not
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config",
+}
+
+
+def open_accelerator() -> Accelerator:
+    """This process' place among the processes of the run.
+
+    Raises:
+        InputError: the launcher is to spread the model over processes, or has started several that would not work
+            together but each on its own.
+    """
+    for variable, name in SHARDING.items():
+        if os.environ.get(variable, "").lower() == "true":
+            raise InputError(
+                f"{variable} is true, and {name} spreads one model over processes; here each process holds all of it "
+                "and a share of the batch: launch with distributed_type MULTI_GPU, as recipes/machines/gpus.yaml has "
+                "it; where memory does not suffice, --method lora and a smaller budget.micro_batch need less"
+            )
+    launched = "LOCAL_RANK" in os.environ  # as one of several
+    accelerator = Accelerator(
+        cpu=launched and not torch.accelerator.is_available(),  # else each would be on its own
+        mixed_precision="no",  # what numbers are computed in is the recipe's to say, not the launcher's
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)],
+    )
+    if accelerator.device.type == "cpu":
+        allocator.keep_freed()
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != accelerator.num_processes:
+        raise InputError(
+            f"WORLD_SIZE is {started} but accelerate sees {accelerator.num_processes} process(es): each would train "
+            "alone and overwrite the others. Without a GPU, launch with: ACCELERATE_USE_CPU=true accelerate launch "
+            f"--multi_gpu --num_processes {started} --num_machines 1 --mixed_precision no --dynamo_backend no "
+            f"--main_process_port 0 {shlex.join(sys.argv)}"
+        )
+    others().meet(accelerator.process_index, accelerator.num_processes)
+    return accelerator
