@@ -24,6 +24,7 @@ from finetune.outputs import RunFolder, size
 from finetune.peers import Lost, named, others
 from finetune.progress import Silent
 from finetune.recipe import Recipe
+from finetune.repeatable import repeatable
 from finetune.result import Result
 from finetune.session import SPLITS, Session, Shelf, session
 from finetune.signals import Signals, Stopped
@@ -54,7 +55,7 @@ def _once(here: Session, folder: RunFolder) -> None:
     holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
     signals = Signals(here.progress.say)
     # the caller's random numbers go on as if nothing had happened
-    with holding, signals.heard(), torch.random.fork_rng(devices):
+    with holding, signals.heard(), torch.random.fork_rng(devices), repeatable(here.accelerator.device):
         if folder.result() is None:  # else whoever held the lock a moment ago has finished it
             _told(here, folder, partial(_execute, here, folder, signals))
     here.accelerator.wait_for_everyone()

@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from finetune import dropout, precision
+from finetune import dropout, precision, repeatable
 from finetune.anatomy import of_architecture
 from finetune.attention import interface
 from finetune.attention.swap import load_learned, swap
@@ -74,8 +74,7 @@ class Setup:
         if self.recipe.attention is not None:
             swap(model, self.recipe.attention)
             load_learned(model, weights.folder)
-        if self.accelerator.device.type == "cpu":
-            dropout.replace(model)
+        (dropout if self.accelerator.device.type == "cpu" else repeatable).replace(model)
         return model, head
 
     @property

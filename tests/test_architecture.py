@@ -21,6 +21,7 @@ LAYERS = [
         "allocator",
         "metrics",
         "dropout",
+        "repeatable",
         "signals",
         "watch",
         "crossover",

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from interrupted import VOLATILE, Killed, folder, killed_after, left
 from told import Told
 
 from finetune import AdamW, Budget, Full, InputError, LoRA, Recipe, allocator, keeper, run, signals, train
@@ -26,42 +27,11 @@ from finetune.signals import Stopped
 from finetune.snapshots import Snapshots
 from finetune.state import State
 
-VOLATILE = {"seconds", "examples_per_second", "tokens_per_second", "peak_memory_bytes", "environment"}
-
-
-class Killed(BaseException):
-    """As if the process had ended there."""
-
 
 @pytest.fixture
 def twenty(toy: Callable[[str], Recipe]) -> Recipe:
     """A run of twenty updates, with dropout, that takes a snapshot after each."""
     return replace(toy("bert"), budget=Budget(epochs=5, batch_size=16, snapshot_every=1))
-
-
-def folder(recipe: Recipe, out: Path) -> Path:
-    return session(recipe).folder(out).path
-
-
-def left(recipe: Recipe, out: Path) -> dict[str, Any]:
-    """All that a run has left but for what the clock and the machine have a part in."""
-    path = folder(recipe, out)
-    files = {str(each.relative_to(path)): each.read_bytes() for each in path.rglob("*") if each.is_file()}
-    result = json.loads(files.pop("result.json"))
-    del files["status.json"]
-    return {**files, "result": {name: value for name, value in result.items() if name not in VOLATILE}}
-
-
-def killed_after(step: int, patch: pytest.MonkeyPatch) -> None:
-    """End the process, as it were, once the snapshot of an update is there."""
-    write = Snapshots.write
-
-    def writes(self: Snapshots, at: int, *rest: Any) -> None:
-        write(self, at, *rest)
-        if at == step:
-            raise Killed
-
-    patch.setattr(Snapshots, "write", writes)
 
 
 @pytest.mark.parametrize(("micro", "method", "patience"), [(None, Full(), None), (6, LoRA(), None), (6, Full(), 3)])

@@ -1,0 +1,86 @@
+"""The same numbers again on a GPU: while a run computes, no kernel is used that adds in whatever order it comes to.
+
+Such kernels make every run another one: a run that is killed and goes on could not end with the bytes of one that was
+not, and two equal runs would differ by more than a method does.
+
+N images, C channels, H × W before and h × w after.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS adds in one order only where its workspace is of a fixed size
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """What is computed on a GPU meanwhile comes to the same bits each time; afterwards all is as it was.
+
+    What a layer has no such kernel for raises a RuntimeError that names it, and changes no number quietly.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault(WORKSPACE, ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    filling: Any = torch.utils.deterministic
+    fills = filling.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    filling.fill_uninitialized_memory = False  # nothing here reads what it has not written
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        filling.fill_uninitialized_memory = fills
+
+
+def replace(model: nn.Module) -> None:
+    """Interpolate positions by products of matrices, in place: torch's way has no such kernel for its gradient."""
+    for module in model.modules():
+        own = getattr(module, "interpolate_pos_encoding", None)
+        if callable(own):
+            module.interpolate_pos_encoding = partial(_by_matrices, own)  # pyright: ignore
+
+
+def _by_matrices(interpolate: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    with _Bicubic():
+        return interpolate(*args, **kwargs)
+
+
+class _Bicubic(TorchFunctionMode):
+    """Takes the place of `F.interpolate` where that is bicubic and to a size."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        if func is F.interpolate and given.get("mode") == "bicubic" and given.get("size") is not None:
+            how = {name: given[name] for name in ("align_corners", "antialias") if name in given}
+            return bicubic(*args, size=given["size"], **how)
+        return func(*args, **given)
+
+
+def bicubic(
+    images_NCHW: Tensor, *, size: tuple[int, int], align_corners: bool | None = None, antialias: bool = False
+) -> Tensor:
+    """`F.interpolate` of images to a size (N, C, h, w): it is linear, and the same for every row and every column."""
+    _, _, height, width = images_NCHW.shape
+    along = partial(_along, like=images_NCHW, align_corners=align_corners, antialias=antialias)
+    return along(height, int(size[0])) @ images_NCHW @ along(width, int(size[1])).mT
+
+
+def _along(before: int, after: int, like: Tensor, align_corners: bool | None, antialias: bool) -> Tensor:
+    """What each of so many numbers has of those before (after, before): where each unit vector comes to."""
+    unit_11HH = torch.eye(before, device=like.device)[None, None]
+    made_11hH = F.interpolate(
+        unit_11HH, size=(after, before), mode="bicubic", align_corners=align_corners, antialias=antialias
+    )
+    return made_11hH[0, 0].to(like.dtype)
