@@ -330,3 +330,34 @@ def test_words_and_values_are_not_said_together_nor_of_a_folder(tmp_path: Path) 
 def test_where_no_words_are_named_the_data_is_what_it_was(tmp_path: Path) -> None:
     data = csv(tmp_path, GOOD)
     assert data.fetch(Silent()).sha256 == replace(data, tags="other").fetch(Silent()).sha256
+
+
+PAIRS = "text,target,kind\ndos,two,n\ntres,three,n\n"
+
+
+def test_texts_to_be_written_are_read_as_they_are_and_make_another_data_set(tmp_path: Path) -> None:
+    labels = replace(csv(tmp_path, PAIRS), label="kind")
+    pairs = replace(labels, target="target")
+    rows = read(pairs)
+    assert (rows.train["text"][:], rows.train["target"][:], rows.labels) == (["dos", "tres"], ["two", "three"], ())
+    assert "label" not in rows.train.column_names
+    assert pairs.fetch(Silent()).sha256 != labels.fetch(Silent()).sha256
+
+
+def test_a_row_with_nothing_to_write_is_named_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"column 'target' is empty in 1 rows \(line 3\)"):
+        read(replace(csv(tmp_path, "text,target\ndos,two\ntres,\n"), target="target"))
+    with pytest.raises(
+        InputError, match=r"no column for data\.target: unknown column 'tagret'; did you mean 'target'\?"
+    ):
+        read(replace(csv(tmp_path, PAIRS), target="tagret"))
+
+
+def test_texts_and_numbers_are_not_said_together_nor_texts_of_a_folder(tmp_path: Path) -> None:
+    data = replace(csv(tmp_path, PAIRS), target="target")
+    with pytest.raises(
+        InputError, match=r"data\.value and data\.target are two things to be said, one of which must be"
+    ):
+        replace(data, value="kind")
+    with pytest.raises(InputError, match=r"data\.target is of files of rows and has no meaning for the folder"):
+        replace(data, train=str(tmp_path)).fetch(Silent())

@@ -17,8 +17,10 @@ import torch
 
 from finetune import (
     AdamW,
+    Blank,
     Budget,
     Classification,
+    Files,
     Frozen,
     Full,
     InputError,
@@ -26,6 +28,7 @@ from finetune import (
     LoRA,
     MultiHead,
     Recipe,
+    Scratch,
     Translation,
     Written,
     cli,
@@ -42,6 +45,8 @@ from finetune.methods.surface import Surface
 from finetune.pairs import NOTHING, Pairs
 from finetune.plan import plan
 from finetune.session import session
+from finetune.transformer.systems.transformer import Transformer
+from finetune.transformer.tokenizers.words import Words
 
 
 @pytest.mark.parametrize("method", [Full(), LoRA(targets=("query", "value", "mlp")), LastLayers(layers=1)])
@@ -62,6 +67,38 @@ def test_every_id_is_answered_once_and_by_the_same_text_after_loading(
     assert result.items.unpacked().sum() == sum(line["target"] == line["output"] for line in lines)
     again = load(result.folder or "")(rows["text"][:])
     assert again == [Written(text=line["output"], truncated=False) for line in lines]
+
+
+@pytest.fixture
+def menu(tmp_path: Path) -> Files:
+    """Twenty rows of one's own, and a file without a test set."""
+    words = [
+        f"{first} {second}"
+        for first in ("sopa", "pan", "vino", "agua")
+        for second in ("uno", "dos", "tres", "seis", "diez")
+    ]
+    lines = [f"{text},{' '.join(reversed(text.split()))}" for text in words]
+    (tmp_path / "menu.csv").write_text("\n".join(["text,english", *lines]))
+    return Files(train=str(tmp_path / "menu.csv"), target="english")
+
+
+def test_rows_of_ones_own_are_written_by_a_checkpoint_and_from_scratch(
+    toy_pairs: Callable[[str], Recipe], menu: Files, tmp_path: Path
+) -> None:
+    tuned = replace(toy_pairs("marian"), data=menu)
+    system = Transformer(width=16, heads=2, layers=1, inner=32)
+    scratch = replace(
+        tuned,
+        checkpoint=Blank(system=system, tokenizer=Words(), texts=menu),
+        method=Scratch(optim=AdamW(learning_rate=1e-3)),
+    )
+    for recipe in (tuned, scratch):
+        result = run(recipe, out=tmp_path / "out")
+        assert (result.status, result.broken) == ("done", ())
+        rows = session(recipe).splits()
+        lines = outputs.read_lines((result.folder or tmp_path) / "predictions.jsonl")
+        assert [line["target"] for line in lines] == rows.test["target"][:]
+        assert len(rows.train) + len(rows.validation) + len(rows.test) == 20
 
 
 @pytest.mark.parametrize("family", tiny.ENCODER_DECODERS)

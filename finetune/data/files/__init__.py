@@ -16,6 +16,8 @@ from finetune.errors import InputError, missing
 from finetune.hashing import content_key, file_sha256
 from finetune.progress import Silent
 
+SAID = ("value", "target", "words")  # fields of what may be said in place of labels
+
 
 @dataclass(frozen=True, kw_only=True)
 class Files(Data):
@@ -34,6 +36,7 @@ class Files(Data):
     group: str | None = None  # rows of one group stay on one side of every split
     separator: str | None = None  # between the columns of a CSV: one character, or "tab"; None: tab in .tsv, else comma
     value: str | None = None  # name of a column of numbers: they are to be said, in place of labels
+    target: str | None = None  # the same of a column of texts that are to be written, in place of labels
     words: str | None = (
         None  # name of a column of lists of words, in place of texts: each has a tag, and no row a label
     )
@@ -43,10 +46,12 @@ class Files(Data):
         super().__post_init__()
         if self.separator not in (None, TAB) and not re.fullmatch(r"[\t -!#-~]", self.separator):
             raise InputError(f"data.separator must be a single character, or {TAB!r}, got {self.separator!r}")
-        if self.value is not None and self.words is not None:
+        said = [name for name in SAID if getattr(self, name) is not None]
+        if len(said) > 1:
+            first, second = said[:2]
             raise InputError(
-                "data.value and data.words are two things to be said, one of which must be none; got "
-                f"{self.value!r} and {self.words!r}"
+                f"data.{first} and data.{second} are two things to be said, one of which must be none; got "
+                f"{getattr(self, first)!r} and {getattr(self, second)!r}"
             )
 
     def fetch(self, progress: Silent) -> Fetched:
@@ -58,7 +63,7 @@ class Files(Data):
                 raise InputError(f"data.separator is of CSV files and has no meaning for {path.name}; leave it none")
         if len({path.is_dir() for path in parts}) > 1:
             raise InputError("data.train and data.test must both be files of rows, or both be folders of images")
-        for name in ("value", "words"):
+        for name in SAID:
             if getattr(self, name) is not None and parts[0].is_dir():
                 raise InputError(
                     f"data.{name} is of files of rows and has no meaning for the folder {parts[0].name}; leave it none"
@@ -67,8 +72,9 @@ class Files(Data):
         columns: tuple[str | None, ...] = (self.text, self.text_pair, self.label, self.id, self.group)
         if self.separator is not None:
             columns = (*columns, self.separator)
-        if self.value is not None:
-            columns = (*columns, "value", self.value)
+        for name in ("value", "target"):
+            if getattr(self, name) is not None:
+                columns = (*columns, name, getattr(self, name))
         if self.words is not None:
             columns = (*columns, "words", self.words, self.tags)
         files: dict[str, str] = dict(zip(("train", "test"), map(str, parts), strict=False))
@@ -86,7 +92,8 @@ class Files(Data):
         if paths["train"].is_dir():
             return _of_folders(paths)
         tables = {part: Table(path, self.separator, self._columns) for part, path in paths.items()}
-        labels = () if self.value is not None else class_names(tables["train"].labels, str(paths["train"]))
+        classified = tables["train"].answer == "label"
+        labels = class_names(tables["train"].labels, str(paths["train"])) if classified else ()
         if "test" in tables:
             tables["test"].check_known(labels)
         rows = {part: table.rows(labels) for part, table in tables.items()}
@@ -95,7 +102,7 @@ class Files(Data):
     @property
     def _columns(self) -> dict[str, str]:
         """Our name of a column → the file's."""
-        said = "label" if self.value is None else "value"
+        said = next((name for name in SAID if getattr(self, name) is not None), "label")
         wanted = {name: getattr(self, name) for name in ("text", "text_pair", said, "id", "group")}
         return {name: column for name, column in wanted.items() if column is not None}
 

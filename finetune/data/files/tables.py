@@ -13,7 +13,7 @@ import numpy as np
 from datasets.exceptions import DatasetGenerationError
 
 from finetune.cache import cache_dir
-from finetune.data import PORTION, quiet
+from finetune.data import ANSWERS, PORTION, quiet
 from finetune.errors import InputError, one_of
 from finetune.hashing import content_key, file_sha256
 
@@ -32,7 +32,7 @@ class Table:
 
     def __init__(self, path: Path, separator: str | None, columns: Mapping[str, str]) -> None:
         self.path, self.separator, self.columns = path, separator, columns
-        self.answer = "value" if "value" in columns else "label"
+        self.answer = next(name for name in ANSWERS if name in columns)
         table = read(path, separator, columns)
         self.table = table.select_columns(list(dict.fromkeys(columns.values())))
         self.labels: set[str] = set()
@@ -56,7 +56,7 @@ class Table:
             said = values[self.answer]
             if self.answer == "label":
                 self.labels.update(said)
-            else:
+            elif self.answer == "value":
                 words += [start + row for row, text in enumerate(said) if text and not math.isfinite(_number(text))]
             hashed = [values["id"]] if "id" in values else [values["text"], _pairs(values), said]
             keys = [int(content_key(*each)[:16], 16) for each in zip(*hashed, strict=True)]
@@ -83,11 +83,12 @@ class Table:
         def ours(portion: dict[str, list[Any]], numbers: list[int]) -> dict[str, list[Any]]:
             values = self._texts(portion)
             ids = values.get("id") or [self._id(number) for number in numbers]
-            said = [index[text] if self.answer == "label" else _number(text) for text in values[self.answer]]
-            return {**values, "id": ids, self.answer: said}
+            return {**values, "id": ids, self.answer: [said(text) for text in values[self.answer]]}
 
-        kinds = {name: datasets.Value("string") for name in (*self.columns, "id")}
-        kinds[self.answer] = datasets.Value("int64" if self.answer == "label" else "float64")
+        kind, said = {"label": ("int64", index.__getitem__), "value": ("float64", _number), "target": ("string", str)}[
+            self.answer
+        ]
+        kinds = {name: datasets.Value("string") for name in (*self.columns, "id")} | {self.answer: datasets.Value(kind)}
         with quiet():
             return self.table.map(
                 ours,
