@@ -22,6 +22,7 @@ from finetune.report.grounds import GREY, Ground, Scale
 TITLED, EDGE, HEADER = 0.28, 0.25, 0.62  # above a panel with a title, around all, above all
 BAR, BAR_ROOM = 0.10, 0.68
 MARKED = 16  # places of a line that are marked each, and told by their numbers
+LETTERS = 14  # of a name of a line, in an inch
 LINES = ("#31688e", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#a6761d")
 
 
@@ -153,7 +154,8 @@ class Bands(Part):
     steep: bool = False  # upwards logarithmic, too
 
     def size(self) -> tuple[float, float]:
-        return 1.3 * self.side + 1.5, self.side + TITLED + 0.45
+        names = max((0.2 + len(line.name) / LETTERS for line in self.lines), default=0.0)
+        return 1.3 * self.side + max(1.5, 0.55 + names), self.side + TITLED + 0.45
 
     def draw(self, page: Page, x: float, y: float) -> None:
         axes = page.axes(x + 0.55, y + TITLED, 1.3 * self.side, self.side)
