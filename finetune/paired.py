@@ -83,9 +83,9 @@ def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray) -> Difference:
 
     Items and seeds are crossed: every seed of a system is scored on all items. The variances of the mean over items and
     over seeds are those of `finetune.variance`, what they have in common counts once, and Student's interval has the
-    degrees of freedom of such a sum (Satterthwaite 1946), of what is left of it. Of unequal numbers of seeds those of
-    the fewer hold for both: what is estimated of them decides, and would be taken for better known than it is. Where
-    seeds do not matter the interval is a little too wide.
+    degrees of freedom of such a sum (Satterthwaite 1946), of what is left of it. Of unequal numbers of seeds the fewer
+    count for both, or up to a tenth of claims would be of nothing: `tests/benchmarks/claims.py`. Where seeds do not
+    matter the interval is a little too wide.
 
     Raises:
         ValueError: fewer than two seeds of a system, fewer than two items, or not the same number of items.
@@ -102,8 +102,7 @@ def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray) -> Difference:
     between = max(0.0, sum(of_runs(each_SN) / len(each_SN) for each_SN in both))
     apart = [float(each_SN.mean(1).var(ddof=1)) / len(each_SN) for each_SN in both]
     variance = Variance(items=items, seeds=between)
-    together = sum(part**2 for part in apart) if seeds[0] == seeds[1] else sum(apart) ** 2
-    squares = items**2 / (n - 1) + together / (SCARCE if min(seeds) == 2 else min(seeds) - 1)
+    squares = items**2 / (n - 1) + sum(part**2 for part in apart) / (SCARCE if min(seeds) == 2 else min(seeds) - 1)
     freedom = max(variance.total**2 / squares, min(seeds) - 1.0) if squares else float(n - 1)
     value, error = float(gap_N.mean()), math.sqrt(variance.total)
     half, less = (float(stats.t.ppf(1 - level, freedom)) * error for level in (LEVEL / 2, LEVEL))

@@ -1,0 +1,35 @@
+"""Made-up experiments whose truth is known: what is claimed of two systems is held against them.
+
+N test items, S seeds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import stats
+
+
+def experiment(
+    rng: np.random.Generator, items: int, seeds: tuple[int, int], gap: float, wobble: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Right or wrong (S, N) of two systems on the same items: some are hard for both, and a seed makes one better.
+
+    Args:
+        gap: how much better the first is.
+        wobble: deviation of what a seed adds, where items vary with 1.2.
+    """
+    hard_N = rng.normal(0.8, 1.2, size=items)
+    found = []
+    for shift, count in zip((gap, 0.0), seeds, strict=True):
+        own_N = hard_N + rng.normal(0, 0.5, size=items)  # what is hard for one of the systems alone
+        luck_S1 = rng.normal(0, wobble, size=(count, 1))
+        found.append((own_N + shift + luck_S1 + rng.normal(0, 0.7, size=(count, items)) > 0).astype(float))
+    return found[0], found[1]
+
+
+def truth(gap: float, wobble: float) -> float:
+    """The difference of accuracies of that experiment over all items and seeds."""
+    spread = math.sqrt(1.2**2 + 0.5**2 + 0.7**2 + wobble**2)
+    return float(stats.norm.cdf((0.8 + gap) / spread) - stats.norm.cdf(0.8 / spread))
