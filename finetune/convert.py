@@ -79,6 +79,8 @@ def _smollm2_tokenizer(file: Path) -> PreTrainedTokenizerFast:
     digits = pre_tokenizers.Digits(individual_digits=True)
     words = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+    # it would be saved whether the hub was to be asked (HF_HUB_OFFLINE), and the checkpoint be another one for it
+    tokenizer.init_kwargs["local_files_only"] = False
     return tokenizer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,13 @@ def test_smollm2_reads_every_digit_as_a_token_of_its_own(smollm2: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(smollm2)
     assert tokenizer.tokenize("in\n\n24") == ["in", "ĊĊ", "2", "4"]
     assert tokenizer.decode(tokenizer("in  2024\n\n7")["input_ids"]) == "in  2024\n\n7"
+
+
+def test_smollm2_is_the_same_checkpoint_whether_or_not_the_hub_may_be_asked(tmp_path: Path) -> None:
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+    tokenizer = convert._smollm2_tokenizer(next(raw("smollm2-135m").glob("*.gguf")))
+    tokenizer.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["local_files_only"] is False
 
 
 @pytest.mark.slow
