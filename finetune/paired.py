@@ -84,7 +84,7 @@ def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray) -> Difference:
     Items and seeds are crossed: every seed of a system is scored on all items. The variances of the mean over items and
     over seeds are those of `finetune.variance`, what they have in common counts once, and Student's interval has the
     degrees of freedom of such a sum (Satterthwaite 1946), of what is left of it. Of unequal numbers of seeds the fewer
-    count for both, or up to a tenth of claims would be of nothing: `tests/benchmarks/claims.py`. Where seeds do not
+    count for both: with each system's own, up to a tenth of claims were of nothing (CHANGELOG.md). Where seeds do not
     matter the interval is a little too wide.
 
     Raises:

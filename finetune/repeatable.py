@@ -19,19 +19,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from finetune.errors import InputError
+
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS adds in one order only where its workspace is of a fixed size
+FIXED = (":4096:8", ":16:8")
+# torch looks at it once, at the first product on a GPU, which may be before any run of ours
+os.environ.setdefault(WORKSPACE, FIXED[0])
 
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """What is computed on a GPU meanwhile comes to the same bits each time; afterwards all is as it was.
+    """What is computed on a GPU meanwhile comes to the same bits each time; afterwards torch is set as it was.
 
     What a layer has no such kernel for raises a RuntimeError that names it, and changes no number quietly.
+
+    Raises:
+        InputError: the environment has cuBLAS add in any order.
     """
     if device.type != "cuda":
         yield
         return
-    os.environ.setdefault(WORKSPACE, ":4096:8")
+    if (given := os.environ.get(WORKSPACE)) not in FIXED:
+        raise InputError(f"{WORKSPACE} must be {' or '.join(FIXED)}, else a GPU adds in any order; got {given!r}")
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     filling: Any = torch.utils.deterministic
     fills = filling.fill_uninitialized_memory
@@ -69,18 +78,20 @@ class _Bicubic(TorchFunctionMode):
 
 
 def bicubic(
-    images_NCHW: Tensor, *, size: tuple[int, int], align_corners: bool | None = None, antialias: bool = False
+    images_NCHW: Tensor, *, size: int | tuple[int, int], align_corners: bool | None = None, antialias: bool = False
 ) -> Tensor:
     """`F.interpolate` of images to a size (N, C, h, w): it is linear, and the same for every row and every column."""
-    _, _, height, width = images_NCHW.shape
-    along = partial(_along, like=images_NCHW, align_corners=align_corners, antialias=antialias)
-    return along(height, int(size[0])) @ images_NCHW @ along(width, int(size[1])).mT
+    exact_NCHW = images_NCHW.to(torch.promote_types(images_NCHW.dtype, torch.float32))
+    along = partial(_along, like=exact_NCHW, align_corners=align_corners, antialias=antialias)
+    height, width = (size, size) if isinstance(size, int) else map(int, size)
+    down_hH, across_wW = along(exact_NCHW.shape[2], height), along(exact_NCHW.shape[3], width)
+    return (down_hH @ exact_NCHW @ across_wW.mT).to(images_NCHW.dtype)
 
 
 def _along(before: int, after: int, like: Tensor, align_corners: bool | None, antialias: bool) -> Tensor:
     """What each of so many numbers has of those before (after, before): where each unit vector comes to."""
-    unit_11HH = torch.eye(before, device=like.device)[None, None]
+    unit_11HH = torch.eye(before, dtype=like.dtype, device=like.device)[None, None]
     made_11hH = F.interpolate(
         unit_11HH, size=(after, before), mode="bicubic", align_corners=align_corners, antialias=antialias
     )
-    return made_11hH[0, 0].to(like.dtype)
+    return made_11hH[0, 0]

@@ -18,7 +18,7 @@ def experiment(
 
     Args:
         gap: how much better the first is.
-        wobble: deviation of what a seed adds, where items vary with 1.2.
+        wobble: deviation of what a seed adds, where items vary by 1.3 for each of the two.
     """
     hard_N = rng.normal(0.8, 1.2, size=items)
     found = []

@@ -228,12 +228,21 @@ def test_a_steep_part_has_plain_numbers_beside_it_and_names_that_stay_apart(powe
     assert boxes[0].height < boxes[1].y0 - boxes[0].y0 + 1 < 3 * boxes[0].height
 
 
-@pytest.mark.parametrize("name", ["lora", "numbers_lstm_attention", "checkpoint.system.positions=LearnedPositions"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lora",
+        "numbers_lstm_attention",
+        "checkpoint.system.positions=LearnedPositions",
+        "NUMBERS_MWMW",
+        "숫자를 쓰는 사람",
+    ],
+)
 def test_the_name_at_the_end_of_a_line_is_on_the_page(name: str) -> None:
     lines = [Band(name=name, at=np.arange(3.0), values=np.ones(3), lows=np.zeros(3), highs=np.ones(3))]
     part = Bands(lines=lines, along="length", up="test %", title="", side=3.0, logarithmic=False)
     figure = figures.beside([part], title="Score", below="")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    (text,) = (each for each in figure.axes[0].texts if name in each.get_text())
+    (text,) = figure.axes[0].texts
     assert text.get_window_extent().x1 < figure.bbox.x1

@@ -359,5 +359,7 @@ def test_texts_and_numbers_are_not_said_together_nor_texts_of_a_folder(tmp_path:
         InputError, match=r"data\.value and data\.target are two things to be said, one of which must be"
     ):
         replace(data, value="kind")
+    with pytest.raises(InputError, match=r"data\.text_pair is the second of two texts .* leave data\.text_pair none"):
+        replace(data, text_pair="kind")
     with pytest.raises(InputError, match=r"data\.target is of files of rows and has no meaning for the folder"):
         replace(data, train=str(tmp_path)).fetch(Silent())

@@ -17,10 +17,29 @@ import tiny
 import torch
 from interrupted import Killed, killed_after, left
 from torch import nn
+from torch.nn import functional as F
 
-from finetune import Budget, Classification, Frozen, Full, LoRA, Recipe, exchange, outputs, run
+from finetune import (
+    AdamW,
+    Blank,
+    Budget,
+    Classification,
+    Frozen,
+    Full,
+    LoRA,
+    Recipe,
+    Scratch,
+    exchange,
+    outputs,
+    run,
+)
+from finetune.data.toy import ToyPairs
 from finetune.masters import Masters
 from finetune.methods import Method
+from finetune.repeatable import bicubic, repeatable
+from finetune.transformer.systems.recurrent import Recurrent
+from finetune.transformer.systems.transformer import Transformer
+from finetune.transformer.tokenizers.words import Words
 
 pytestmark = [
     pytest.mark.gpu,
@@ -60,6 +79,62 @@ def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(
     assert left(recipe, tmp_path / "whole") == left(recipe, tmp_path / "killed")
 
 
+@pytest.fixture
+def writes(toy_pairs: Callable[[str], Recipe]) -> Callable[[str], Recipe]:
+    """A recipe that writes: of a checkpoint, or of a system from scratch."""
+    recurrent, transformer = Recurrent(width=32, layers=2), Transformer(width=32)
+    systems = {"rnn": replace(recurrent, cell="rnn"), "lstm": recurrent, "transformer": transformer}
+
+    def recipe(name: str) -> Recipe:
+        if name not in systems:
+            return toy_pairs(name)
+        blank = Blank(system=systems[name], tokenizer=Words(), texts=ToyPairs())
+        return replace(toy_pairs("marian"), checkpoint=blank, method=Scratch(optim=AdamW(learning_rate=1e-3)))
+
+    return recipe
+
+
+@pytest.mark.parametrize("name", [*tiny.ENCODER_DECODERS, "gpt2", "rnn", "lstm", "transformer"])
+def test_so_does_one_that_writes(
+    writes: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    recipe = replace(writes(name), budget=Budget(epochs=2, batch_size=16, snapshot_every=3), precision="bfloat16")
+    run(recipe, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        killed_after(3, patch)
+        with pytest.raises(Killed):
+            run(recipe, out=tmp_path / "killed")
+    run(recipe, out=tmp_path / "killed")
+    assert left(recipe, tmp_path / "whole") == left(recipe, tmp_path / "killed")
+
+
+def test_another_process_comes_to_the_same_bytes(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = replace(toy("bert"), precision="bfloat16")
+    run(recipe, out=tmp_path / "here")
+    folder = Path(recipe.checkpoint.folder)  # pyright: ignore
+    elsewhere(f"replace(tiny.recipe('bert', Path({str(folder)!r})), precision='bfloat16')", tmp_path / "there")
+    assert left(recipe, tmp_path / "here") == left(recipe, tmp_path / "there")
+
+
+def test_what_has_no_kernel_that_adds_in_one_order_is_an_error_and_not_another_number() -> None:
+    image_NCHW = torch.randn(1, 1, 9, 9, device="cuda", requires_grad=True)
+    with repeatable(torch.device("cuda")), pytest.raises(RuntimeError, match="upsample_bicubic2d_backward"):
+        F.interpolate(image_NCHW, size=(4, 4), mode="bicubic").sum().backward()
+    made_NChw = bicubic(image_NCHW, size=(4, 4))
+    with repeatable(torch.device("cuda")):
+        made_NChw.sum().backward()
+
+
+def elsewhere(recipe: str, out: Path, **environment: str) -> None:
+    """Run what is written of a recipe in a process of its own."""
+    program = (
+        "from pathlib import Path; from dataclasses import replace; import tiny; "
+        f"from finetune import Budget, LoRA, run; run({recipe}, out={str(out)!r})"
+    )
+    known = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(ROOT / "tests")])}
+    subprocess.run([sys.executable, "-c", program], env=known | environment, check=True, timeout=300)
+
+
 @pytest.mark.parametrize("family", tiny.PACKAGED_FAMILIES)
 def test_it_learns_what_a_cpu_learns_as_nearly_as_float32_has_it(
     toy: Callable[[str], Recipe], tmp_path: Path, family: str
@@ -67,15 +142,9 @@ def test_it_learns_what_a_cpu_learns_as_nearly_as_float32_has_it(
     # LoRA, which has no dropout: a GPU draws other numbers
     recipe = replace(toy(family), method=LoRA(), budget=Budget(epochs=5, batch_size=16))
     run(recipe, out=tmp_path / "gpu")
-    program = (
-        "import sys; from pathlib import Path; from dataclasses import replace; import tiny; "
-        "from finetune import Budget, LoRA, run; "
-        f"recipe = replace(tiny.recipe({family!r}, Path({str(recipe.checkpoint.folder)!r})), "  # pyright: ignore
-        "method=LoRA(), budget=Budget(epochs=5, batch_size=16)); "
-        f"run(recipe, out={str(tmp_path / 'cpu')!r})"
-    )
-    alone = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.pathsep.join([*sys.path, str(ROOT / "tests")])}
-    subprocess.run([sys.executable, "-c", program], env=alone, check=True, timeout=300)
+    folder = Path(recipe.checkpoint.folder)  # pyright: ignore
+    same = f"tiny.recipe({family!r}, Path({str(folder)!r})), method=LoRA(), budget=Budget(epochs=5, batch_size=16)"
+    elsewhere(f"replace({same})", tmp_path / "cpu", CUDA_VISIBLE_DEVICES="")
     gpu, cpu = (losses(tmp_path / where) for where in ("gpu", "cpu"))
     assert len(gpu) == len(cpu) > 0
     assert max(abs(ours - theirs) for ours, theirs in zip(gpu, cpu, strict=True)) < 1e-4

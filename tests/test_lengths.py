@@ -215,6 +215,27 @@ def test_curves_have_a_line_for_each_recipe_and_say_what_was_trained_on(
     assert "rnn, lstm: trained on sources of at most 2" in capsys.readouterr().out
 
 
+def test_curves_of_one_recipe_are_called_after_what_was_set() -> None:
+    places = [
+        None,
+        {"type": "Sinusoidal", "base": 10.0},
+        {"type": "Sinusoidal", "base": 7.5},
+        {"type": "Bias", "far": 9},
+    ]
+    made = [record(up_to(10, 30, 0)) for _ in places]
+    runs = [
+        replace(run, recipe={**run.recipe, "checkpoint": {"type": "Blank", "positions": place}})
+        for run, place in zip(made, places, strict=True)
+    ]
+    (axes,) = drawn(runs).axes
+    assert {text.get_text().strip().partition(" ")[2] for text in axes.texts} == {
+        "positions=none",
+        "positions=Sinusoidal base=10.0",
+        "positions=Sinusoidal base=7.5",
+        "positions=Bias",
+    }
+
+
 def test_where_no_length_is_known_there_is_nothing_to_draw() -> None:
     with pytest.raises(InputError, match="there is nothing to draw over length of the source"):
         drawn([replace(record(up_to(0, 0, 0)), items=None)])

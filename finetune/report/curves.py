@@ -16,7 +16,7 @@ from finetune.errors import InputError
 from finetune.points import Points, Quantity, Series
 from finetune.report import figures
 from finetune.report.families import families
-from finetune.report.groups import finals, groups
+from finetune.report.groups import brief, finals, groups
 from finetune.report.labels import curves
 from finetune.report.lengths import by_length, longest
 from finetune.report.page import Band, Bands
@@ -68,14 +68,17 @@ def budgets(results: Iterable[Result]) -> Figure:
 
 def lengths(results: Iterable[Result]) -> Figure:
     """Test scores by the length of the source, all recipes in one panel."""
-    every = groups(finals(results))
+    every = [group for group in groups(finals(results)) if by_length(group)]
     alone = len({group.method for group in every}) == 1
-    known = {group.name if alone else group.label: (group, found) for group in every if (found := by_length(group))}
-    limits = {longest(group) for group, _ in known.values()}
+    named = [
+        f"{group.name if alone else group.label} {own}".strip() for group, own in zip(every, brief(every), strict=True)
+    ]
+    limits = {longest(group) for group in every}
     limit = next(iter(limits)) if len(limits) == 1 else None
     trained = "" if limit is None else f"; trained on sources of at most {limit}"
     said = f"95 % intervals over test rows and seeds{trained}"
-    panels = {"": [_band(name, found) for name, (_, found) in known.items()]} if known else {}
+    lines = [_band(name, by_length(group)) for name, group in zip(named, every, strict=True)]
+    panels = {"": lines} if lines else {}
     return _drawn(panels, "length of the source", "test %", "Score by the length", said, logarithmic=False)
 
 

@@ -77,12 +77,39 @@ def differences(groups: Sequence[Group]) -> list[str]:
 
     Empty for a group that has no such other.
     """
-    found = []
-    for group in groups:
-        kin = [other.settings for other in groups if other.names == group.names]
-        apart = [path for path, value in group.settings.items() if any(value != _at(each, path) for each in kin)]
-        found.append(" ".join(f"{path}={_said(group.settings[path])}" for path in apart))
-    return found
+    return [
+        " ".join(f"{path}={_said(group.settings[path])}" for path in group.settings if _differs(group, kin, path))
+        for group, kin in _kin(groups)
+    ]
+
+
+def brief(groups: Sequence[Group]) -> list[str]:
+    """The same in as few words as a picture has room for: the last name of each path, and of another kind of part the
+    fields only where they set it apart from another of its kind.
+    """
+    return [
+        " ".join(
+            f"{path.rpartition('.')[2]}={_said(group.settings[path])}"
+            for path in group.settings
+            if _differs(group, kin, path) and _differs(group, _of_the_same_parts(group, kin, path), path)
+        )
+        for group, kin in _kin(groups)
+    ]
+
+
+def _kin(groups: Sequence[Group]) -> Iterator[tuple[Group, list[Group]]]:
+    return ((group, [other for other in groups if other.names == group.names]) for group in groups)
+
+
+def _differs(group: Group, kin: Iterable[Group], path: str) -> bool:
+    return any(_at(group.settings, path) != _at(other.settings, path) for other in kin)
+
+
+def _of_the_same_parts(group: Group, kin: Iterable[Group], path: str) -> list[Group]:
+    """Of the kin those that have a part of the same kind wherever the path leads through one."""
+    names = path.split(".")
+    above = [each for end in range(1, len(names)) if (each := ".".join(names[:end])) in group.settings]
+    return [other for other in kin if not any(_differs(group, [other], each) for each in above)]
 
 
 def systems(groups: Sequence[Group]) -> list[System]:

@@ -16,13 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from finetune.report.fonts import letters, short
+from finetune.report.fonts import letters, short, width
 from finetune.report.grounds import GREY, Ground, Scale
 
 TITLED, EDGE, HEADER = 0.28, 0.25, 0.62  # above a panel with a title, around all, above all
 BAR, BAR_ROOM = 0.10, 0.68
 MARKED = 16  # places of a line that are marked each, and told by their numbers
-LETTERS = 14  # of a name of a line, in an inch
+LETTERS = 12  # of a name of a line, in an inch, if there are many capitals
 LINES = ("#31688e", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#a6761d")
 
 
@@ -154,7 +154,7 @@ class Bands(Part):
     steep: bool = False  # upwards logarithmic, too
 
     def size(self) -> tuple[float, float]:
-        names = max((0.2 + len(line.name) / LETTERS for line in self.lines), default=0.0)
+        names = max((0.2 + width(written(line.name, "s", 8)["s"]) / LETTERS for line in self.lines), default=0.0)
         return 1.3 * self.side + max(1.5, 0.55 + names), self.side + TITLED + 0.45
 
     def draw(self, page: Page, x: float, y: float) -> None:
@@ -214,9 +214,9 @@ class Page:
         self.text(EDGE, 0.16, short(title, int(9 * self.width)), 12, weight="bold", ha="left", va="top")
         self.text(EDGE, 0.42, short(below, int(13 * self.width)), 8.5, color=GREY, ha="left", va="top")
         x = EDGE
-        for part, width in zip(parts, widths, strict=True):
+        for part, wide in zip(parts, widths, strict=True):
             part.draw(self, x, HEADER)
-            x += width + EDGE
+            x += wide + EDGE
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
         box = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)

@@ -20,7 +20,8 @@ from tqdm import tqdm
 from finetune import paired
 from finetune.report.tables import Table
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # beside this folder lie the made-up experiments
+TESTS = Path(__file__).parents[1]
+sys.path.insert(0, str(TESTS))  # the made-up experiments lie there
 
 DRAWS = 2000  # experiments of each kind
 ITEMS = (400, 2000)
@@ -81,7 +82,7 @@ def page(records: list[Record], about: str) -> str:
 
 
 def main() -> None:
-    ledger = Ledger("claims", DRAWS)
+    ledger = Ledger("claims", DRAWS, [TESTS / "experiments.py"])
     kinds = list(itertools.product(ITEMS, SEEDS, WOBBLES))
     for kind in tqdm(kinds):
         ledger.measure(str(kind), partial(measured, *kind))

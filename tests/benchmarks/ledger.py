@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from finetune import measure
@@ -28,16 +29,21 @@ class Ledger:
     What was measured counts for as long as the code, the versions and the machine are the same.
     """
 
-    def __init__(self, name: str, rounds: int) -> None:
+    def __init__(self, name: str, rounds: int, beside: Sequence[Path] = ()) -> None:
+        """
+        Args:
+            beside: other files that decide what is measured.
+        """
         code = sorted((ROOT / "finetune").rglob("*.py")) + sorted((ROOT / "tests" / "benchmarks").glob("*.py"))
         self.name = name
         self.conditions = {
             "processor": measure.processor(),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
+            "numpy": np.__version__,
             "rounds": rounds,
         }
-        key = content_key(*map(file_sha256, code), *self.conditions.values())[:16]
+        key = content_key(*map(file_sha256, [*code, *beside]), *self.conditions.values())[:16]
         self.path = ROOT / "outputs" / f"{name}-{key}.jsonl"
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
         self.entries: dict[str, list[Record]] = dict(json.loads(line) for line in lines)

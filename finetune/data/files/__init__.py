@@ -36,7 +36,7 @@ class Files(Data):
     group: str | None = None  # rows of one group stay on one side of every split
     separator: str | None = None  # between the columns of a CSV: one character, or "tab"; None: tab in .tsv, else comma
     value: str | None = None  # name of a column of numbers: they are to be said, in place of labels
-    target: str | None = None  # the same of a column of texts that are to be written, in place of labels
+    target: str | None = None  # name of a column of texts: they are to be written, in place of labels
     words: str | None = (
         None  # name of a column of lists of words, in place of texts: each has a tag, and no row a label
     )
@@ -52,6 +52,12 @@ class Files(Data):
             raise InputError(
                 f"data.{first} and data.{second} are two things to be said, one of which must be none; got "
                 f"{getattr(self, first)!r} and {getattr(self, second)!r}"
+            )
+
+        if self.target is not None and self.text_pair is not None:
+            raise InputError(
+                f"data.text_pair is the second of two texts that are classified, and data.target {self.target!r} is to "
+                f"be written of one; leave data.text_pair none, got {self.text_pair!r}"
             )
 
     def fetch(self, progress: Silent) -> Fetched:
