@@ -33,8 +33,8 @@ def test_a_line_is_the_mean_over_seeds_at_every_update_that_was_told(folders: li
     first, second = (read_lines(folder / CURVE) for folder in folders[:2])
     assert points.seeds == 2
     assert [each.line for each in points.series[:: len(first)]] == [
-        "toy_bert full method.optim.learning_rate=0.0001",
-        "toy_bert full method.optim.learning_rate=0.001",
+        "toy_bert full learning_rate=0.0001",
+        "toy_bert full learning_rate=0.001",
     ]
     for series, one, other in zip(points.series, first, second, strict=False):
         assert series.at == one["step"] == other["step"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
@@ -22,7 +23,7 @@ from finetune.report.grounds import GREY, Ground, Scale
 TITLED, EDGE, HEADER = 0.28, 0.25, 0.62  # above a panel with a title, around all, above all
 BAR, BAR_ROOM = 0.10, 0.68
 MARKED = 16  # places of a line that are marked each, and told by their numbers
-LETTERS = 12  # of a name of a line, in an inch, if there are many capitals
+LETTERS = 14  # of a name of a line, in an inch
 LINES = ("#31688e", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#a6761d")
 
 
@@ -165,8 +166,10 @@ class Bands(Part):
             axes.fill_between(line.at, line.lows, line.highs, color=colour, alpha=0.15, linewidth=0)
         if self.logarithmic:
             axes.set_xscale("log")
+            _plain(axes.xaxis, *axes.get_xlim())
         if self.steep:
-            self._steepen(axes)
+            axes.set_yscale("log")
+            _plain(axes.yaxis, *axes.get_ylim())
         places = sorted({float(each) for line in self.lines for each in line.at})
         if len(places) <= MARKED:
             axes.set_xticks(places, [f"{each:g}" for each in places])
@@ -178,15 +181,6 @@ class Bands(Part):
         axes.set_title(pad=4, **written(self.title, "label", 9))
         for colour, line, height in zip(itertools.cycle(LINES), self.lines, self._apart(axes.get_ylim()), strict=False):
             axes.text(line.at[-1], height, color=colour, va="center", **written(f"  {line.name}", "s", 8))
-
-    @staticmethod
-    def _steepen(axes: Axes) -> None:
-        """Plain numbers at powers of ten; where there are too few of those, also between them."""
-        axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        if high < 1000 * low:
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
 
     def _apart(self, limits: tuple[float, float]) -> list[float]:
         """Where each name stands: at the end of its line, or as far off as not to cover another."""
@@ -200,6 +194,13 @@ class Bands(Part):
     def _height(self, value: float) -> float:
         """Where on paper a value stands, in no unit."""
         return float(np.log10(value) if self.steep else value)
+
+
+def _plain(axis: Axis, low: float, high: float) -> None:
+    """Plain numbers at powers of ten; where there are too few of those, also between them."""
+    if high < 1000 * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
 
 
 class Page:

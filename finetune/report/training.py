@@ -13,7 +13,7 @@ from typing import Any
 from finetune.errors import InputError
 from finetune.outputs import CURVE, read_json, read_lines
 from finetune.points import Points, Quantity, Series
-from finetune.report.groups import groups, systems
+from finetune.report.groups import brief, groups, systems
 from finetune.result import Result
 from finetune.verdict import System
 
@@ -53,7 +53,9 @@ def training(runs: Iterable[Trained]) -> Points:
         InputError: groups have different numbers of seeds, so that their intervals are not of the same kind.
     """
     by_fingerprint = {each.result.fingerprint: each for each in runs}
-    found = systems(groups(each.result for each in by_fingerprint.values()))
+    every = groups(each.result for each in by_fingerprint.values())
+    found = systems(every)
+    called = [f"{each.label} {own}".strip() for each, own in zip(every, brief(every), strict=True)]
     counts = {len(system.runs) for system in found}
     if len(counts) > 1:
         told = ", ".join(f"{len(system.runs)} of {system.name}" for system in found)
@@ -71,8 +73,8 @@ def training(runs: Iterable[Trained]) -> Points:
         seconds=None,
         series=[
             series
-            for system in found
-            for series in _series(system.name, [by_fingerprint[run.fingerprint].curve for run in system.runs])
+            for name, system in zip(called, found, strict=True)
+            for series in _series(name, [by_fingerprint[run.fingerprint].curve for run in system.runs])
         ],
     )
 
