@@ -60,6 +60,11 @@ class Result:
     before: datetime | None = field(default=None, compare=False)  # when it was made; None: just now
 
     @property
+    def machine(self) -> str:
+        """What its times are of."""
+        return f"{self.environment['device']}, {self.environment['threads']} threads"
+
+    @property
     def headline(self) -> str:
         """Name of the first score; of a diverged run and of a trial there is none."""
         return next(iter(self.scores), "")

@@ -34,6 +34,11 @@ class System:
         return sum(run.seconds["train"] + run.seconds["features"] for run in self.runs) / len(self.runs)
 
     @property
+    def machines(self) -> set[str]:
+        """Where its runs were made: times of one machine say little of those of another."""
+        return {run.machine for run in self.runs}
+
+    @property
     def score(self) -> float:
         """The mean over its runs of the headline."""
         return sum(run.scores[run.headline].value for run in self.runs) / len(self.runs)
@@ -51,7 +56,7 @@ class Verdict:
     p: float  # of no difference, as it counts among all that were judged together
     among: int  # so many
     margin: float
-    cost: float  # seconds of a run of ours over those of theirs
+    cost: float | None  # seconds of a run of ours over those of theirs; None: they are of different machines
     items: int | None  # about how many test items, at these seeds, would settle it; None: no number would
     seeds: int | None  # the same of seeds, at these items
     unit: str  # what is independent of each other: seeds, or draws of training rows
@@ -78,7 +83,7 @@ class Verdict:
 
     @property
     def _cost(self) -> str:
-        return f"in {self.cost:.2g} times the time"
+        return "times are of different machines" if self.cost is None else f"in {self.cost:.2g} times the time"
 
     @property
     def _would_settle(self) -> str:
@@ -154,7 +159,7 @@ def _verdict(one: System, other: System, found: Difference, p: float, among: int
         p=p,
         among=among,
         margin=margin,
-        cost=one.seconds / other.seconds,
+        cost=one.seconds / other.seconds if one.machines == other.machines else None,
         items=items,
         seeds=seeds,
         unit="seeds" if len(by_draw(one)) == 1 else "draws of training rows",

@@ -321,3 +321,20 @@ def test_the_frontier_is_what_nothing_reaches_in_less_time(result: Result) -> No
     made = [("slow", 0.9, 9.0), ("worse", 0.7, 5.0), ("good", 0.8, 3.0), ("same", 0.8, 4.0), ("fast", 0.5, 1.0)]
     systems = [with_score(system(result, name, right(0.9), seconds), score) for name, score, seconds in made]
     assert [each.name for each in frontier(systems)] == ["fast", "good", "slow"]
+
+
+def test_times_of_different_machines_are_not_set_against_each_other(result: Result) -> None:
+    there = {**result.environment, "device": "NVIDIA H100"}
+    slow, fast = system(result, "slow", right(0.7), 9.0), system(result, "fast", right(0.9), 1.0)
+    away = replace(fast, runs=tuple(replace(run, environment=there) for run in fast.runs))
+    (found,) = judge([slow, away])
+    assert (found.kind, found.cost) == ("better", None)
+    assert found.sentence.endswith("times are of different machines")
+    assert judge([slow, fast])[0].cost == pytest.approx(1 / 9)
+    made = verdicts([*slow.runs, *away.runs])
+    assert made.rows[0][made.header.index("times as long")] == "–"
+    told = [note for note in made.notes if "against time" in note]
+    assert [note.partition(":")[0] for note in told] == [
+        f"accuracy against time on {slow.runs[0].machine}",
+        f"accuracy against time on {away.runs[0].machine}",
+    ]

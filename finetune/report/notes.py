@@ -50,7 +50,7 @@ def _own(results: Sequence[Result]) -> list[Result]:
 
 
 def _machines(results: Sequence[Result]) -> Iterator[str]:
-    made = Counter(f"{run.environment['device']}, {run.environment['threads']} threads" for run in results)
+    made = Counter(run.machine for run in results)
     if len(made) > 1:
         yield "times do not compare: runs are of " + "; ".join(f"{where} ({runs})" for where, runs in made.items())
 

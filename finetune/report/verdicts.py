@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from finetune.choice import Limits, best, frontier
 from finetune.report.forecasts import duration
@@ -43,7 +43,7 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits =
     notes = [verdict.sentence for verdict in found]
     for alike in together:
         if len(alike) > 1:
-            notes += [_fastest(alike), *([_within(alike, found, limits)] if limits != ANY else [])]
+            notes += [*_fastest(alike), *([_within(alike, found, limits)] if limits != ANY else [])]
     notes += changed(kept)
     notes += [f"no verdict on {system.name}: {why}" for system in every if (why := unfit(system))]
     alone = [alike[0].name for alike in together if len(alike) == 1]
@@ -56,12 +56,18 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits =
     return Table(HEADER, tuple(map(_row, found)), tuple(notes))
 
 
-def _fastest(systems: Sequence[System]) -> str:
-    kept = frontier(systems)
-    words = [f"{system.name} {100 * system.score:.1f} % in {duration(system.seconds)}" for system in kept]
-    beaten = [system.name for system in systems if system not in kept]
-    rest = f"; {' and '.join(beaten)} take longer and score no higher" if beaten else ""
-    return f"{systems[0].runs[0].headline} against time: {', '.join(words)}{rest}"
+def _fastest(systems: Sequence[System]) -> Iterator[str]:
+    """Of each machine, whose times are not another's: what nothing both beats and takes less time than."""
+    every: dict[str, list[System]] = {}
+    for system in systems:
+        every.setdefault("; ".join(sorted(system.machines)), []).append(system)
+    for machine, beside in every.items():
+        kept = frontier(beside)
+        words = [f"{system.name} {100 * system.score:.1f} % in {duration(system.seconds)}" for system in kept]
+        beaten = [system.name for system in beside if system not in kept]
+        rest = f"; {' and '.join(beaten)} take longer and score no higher" if beaten else ""
+        where = f" on {machine}" if len(every) > 1 else ""
+        yield f"{systems[0].runs[0].headline} against time{where}: {', '.join(words)}{rest}"
 
 
 def _within(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limits) -> str:
@@ -93,7 +99,7 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         f"{verdict.p:.3f}",
         str(found.n),
         " and ".join(map(str, dict.fromkeys(found.seeds))),
-        f"{verdict.cost:.2g}",
+        MISSING if verdict.cost is None else f"{verdict.cost:.2g}",
         MISSING if settled or verdict.items is None else str(verdict.items),
         MISSING if settled or verdict.seeds is None else str(verdict.seeds),
     )
