@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from finetune import Recipe
+from finetune import Recipe, run
 from finetune.session import session
 from finetune.snapshots import Snapshots
 
@@ -42,3 +43,17 @@ def killed_after(step: int, patch: pytest.MonkeyPatch) -> None:
             raise Killed
 
     patch.setattr(Snapshots, "write", writes)
+
+
+def left_when_killed_after(
+    steps: Iterable[int], recipe: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a run has left that is killed after each of these updates, and goes on; and what one that is not."""
+    run(recipe, out=out / "whole")
+    for step in steps:
+        with monkeypatch.context() as patch:
+            killed_after(step, patch)
+            with pytest.raises(Killed):
+                run(recipe, out=out / "killed")
+    run(recipe, out=out / "killed")
+    return left(recipe, out / "killed"), left(recipe, out / "whole")

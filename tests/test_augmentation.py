@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from interrupted import left_when_killed_after
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -31,7 +32,6 @@ from finetune.methods.stock_head import StockHead
 from finetune.methods.surface import Surface
 from finetune.plan import plan
 from finetune.session import session
-from finetune.snapshots import Snapshots
 
 EVERY = [Shift(), Flip(), Erase(), DropTokens(), Both(first=Shift(), second=Erase())]
 NOTHING = [Shift(pixels=0), Flip(probability=0), Erase(probability=0), DropTokens(probability=0)]
@@ -251,22 +251,6 @@ def test_a_run_draws_every_training_row_once_in_every_epoch_by_its_seed_and_no_o
     assert sorted(asked) == sorted((5, epoch, id_) for epoch in (1, 2, 3) for id_ in ids)
 
 
-class Killed(BaseException):
-    """As if the process had ended there."""
-
-
-def killed_after(step: int, patch: pytest.MonkeyPatch) -> None:
-    """End the process, as it were, once the snapshot of an update is there."""
-    write = Snapshots.write
-
-    def writes(self: Snapshots, at: int, *rest: Any) -> None:
-        write(self, at, *rest)
-        if at == step:
-            raise Killed
-
-    patch.setattr(Snapshots, "write", writes)
-
-
 @pytest.mark.parametrize(("family", "augmentation"), [("vit", Shift()), ("bert", DropTokens(probability=0.3))])
 def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(
     toy: Callable[[str], Recipe],
@@ -278,18 +262,10 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(
     recipe = replace(
         toy(family), augmentation=augmentation, budget=Budget(epochs=3, batch_size=16, micro_batch=6, snapshot_every=1)
     )
-    whole = run(recipe, out=tmp_path / "whole")
-    per_epoch = whole.updates // 3
-    for step in (1, per_epoch - 1, per_epoch, per_epoch + 1, 3 * per_epoch - 1):
-        with monkeypatch.context() as patch:
-            killed_after(step, patch)
-            with pytest.raises(Killed):
-                run(recipe, out=tmp_path / "stopped")
-    stopped = run(recipe, out=tmp_path / "stopped")
-    for name in ("model/model.safetensors", "predictions.jsonl", "curve.jsonl"):
-        assert whole.folder is not None
-        assert stopped.folder is not None
-        assert (whole.folder / name).read_bytes() == (stopped.folder / name).read_bytes()
+    per_epoch = run(recipe, out=tmp_path / "whole").updates // 3
+    steps = 1, per_epoch - 1, per_epoch, per_epoch + 1, 3 * per_epoch - 1
+    stopped, whole = left_when_killed_after(steps, recipe, tmp_path, monkeypatch)
+    assert stopped == whole
 
 
 @pytest.mark.parametrize(("family", "augmentation"), [("vit", Shift()), ("bert", DropTokens(probability=0.5))])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from interrupted import Killed, killed_after, left
+from interrupted import left, left_when_killed_after
 from torch import nn
 from torch.nn import functional as F
 
@@ -70,13 +70,8 @@ def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(
     recipe = replace(
         toy(family), method=method, budget=Budget(epochs=2, batch_size=16, snapshot_every=3), precision="bfloat16"
     )
-    run(recipe, out=tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        killed_after(3, patch)
-        with pytest.raises(Killed):
-            run(recipe, out=tmp_path / "killed")
-    run(recipe, out=tmp_path / "killed")
-    assert left(recipe, tmp_path / "whole") == left(recipe, tmp_path / "killed")
+    killed, whole = left_when_killed_after([3], recipe, tmp_path, monkeypatch)
+    assert killed == whole
 
 
 @pytest.fixture
@@ -99,13 +94,8 @@ def test_so_does_one_that_writes(
     writes: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     recipe = replace(writes(name), budget=Budget(epochs=2, batch_size=16, snapshot_every=3), precision="bfloat16")
-    run(recipe, out=tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        killed_after(3, patch)
-        with pytest.raises(Killed):
-            run(recipe, out=tmp_path / "killed")
-    run(recipe, out=tmp_path / "killed")
-    assert left(recipe, tmp_path / "whole") == left(recipe, tmp_path / "killed")
+    killed, whole = left_when_killed_after([3], recipe, tmp_path, monkeypatch)
+    assert killed == whole
 
 
 def test_another_process_comes_to_the_same_bytes(toy: Callable[[str], Recipe], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from interrupted import VOLATILE, Killed, folder, killed_after, left
+from interrupted import VOLATILE, Killed, folder, killed_after, left, left_when_killed_after
 from told import Told
 
 from finetune import AdamW, Budget, Full, InputError, LoRA, Recipe, allocator, keeper, run, signals, train
@@ -44,14 +44,9 @@ def test_every_one_of_twenty_updates_is_a_point_to_go_on_from(
     patience: int | None,
 ) -> None:
     recipe = replace(twenty, method=method, budget=replace(twenty.budget, micro_batch=micro, patience=patience))
-    updates = run(recipe, out=tmp_path / "whole").updates
-    for step in range(1, updates + 1):
-        with monkeypatch.context() as patch:
-            killed_after(step, patch)
-            with pytest.raises(Killed):
-                run(recipe, out=tmp_path / "killed")
-    run(recipe, out=tmp_path / "killed")
-    assert left(recipe, tmp_path / "whole") == left(recipe, tmp_path / "killed")
+    steps = run(recipe, out=tmp_path / "whole").updates
+    killed, whole = left_when_killed_after(range(1, steps + 1), recipe, tmp_path, monkeypatch)
+    assert killed == whole
 
 
 @pytest.mark.parametrize("family", ["llama", "dinov2"])
@@ -59,13 +54,8 @@ def test_the_other_families_go_on_as_exactly(
     toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
     recipe = replace(toy(family), budget=Budget(epochs=2, batch_size=16, snapshot_every=3), precision="bfloat16")
-    run(recipe, out=tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        killed_after(3, patch)
-        with pytest.raises(Killed):
-            run(recipe, out=tmp_path / "killed")
-    run(recipe, out=tmp_path / "killed")
-    assert left(recipe, tmp_path / "whole") == left(recipe, tmp_path / "killed")
+    killed, whole = left_when_killed_after([3], recipe, tmp_path, monkeypatch)
+    assert killed == whole
 
 
 def test_a_damaged_snapshot_costs_the_updates_since_the_one_before_and_is_named(

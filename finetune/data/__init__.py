@@ -60,6 +60,22 @@ class Data(Part, ABC):
     def load(self, fetched: Fetched) -> Rows:
         """The rows of the files."""
 
+    def check_one(self, said: Iterable[str]) -> None:
+        """
+        Args:
+            said: names of fields, each of which would have other things said of a row.
+
+        Raises:
+            InputError: more than one of them is given.
+        """
+        given = [name for name in said if getattr(self, name) is not None]
+        if len(given) > 1:
+            first, second = given[:2]
+            raise InputError(
+                f"data.{first} and data.{second} are two things to be said, one of which must be none; got "
+                f"{getattr(self, first)!r} and {getattr(self, second)!r}"
+            )
+
     def elsewhere(self) -> Data | None:
         """The same question asked of rows from elsewhere, with labels of the same names; None: no such set is known."""
         return None

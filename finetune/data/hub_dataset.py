@@ -50,13 +50,7 @@ class HubDataset(Data):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        said = [name for name in SAID if getattr(self, name) is not None]
-        if len(said) > 1:
-            first, second = said[:2]
-            raise InputError(
-                f"data.{first} and data.{second} are two things to be said, one of which must be none; got "
-                f"{getattr(self, first)!r} and {getattr(self, second)!r}"
-            )
+        self.check_one(SAID)
         if (self.words is None) != (self.tags is None):
             raise InputError(f"data.words and data.tags must be given together, got {self.words!r} and {self.tags!r}")
 

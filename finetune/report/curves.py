@@ -68,7 +68,8 @@ def budgets(results: Iterable[Result]) -> Figure:
 
 def lengths(results: Iterable[Result]) -> Figure:
     """Test scores by the length of the source, all recipes in one panel."""
-    every = [group for group in groups(finals(results)) if by_length(group)]
+    known = [(group, found) for group in groups(finals(results)) if (found := by_length(group))]
+    every = [group for group, _ in known]
     alone = len({group.method for group in every}) == 1
     named = [
         f"{group.name if alone else group.label} {own}".strip() for group, own in zip(every, brief(every), strict=True)
@@ -77,7 +78,7 @@ def lengths(results: Iterable[Result]) -> Figure:
     limit = next(iter(limits)) if len(limits) == 1 else None
     trained = "" if limit is None else f"; trained on sources of at most {limit}"
     said = f"95 % intervals over test rows and seeds{trained}"
-    lines = [_band(name, by_length(group)) for name, group in zip(named, every, strict=True)]
+    lines = [_band(name, found) for name, (_, found) in zip(named, known, strict=True)]
     panels = {"": lines} if lines else {}
     return _drawn(panels, "length of the source", "test %", "Score by the length", said, logarithmic=False)
 

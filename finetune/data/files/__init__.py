@@ -46,13 +46,7 @@ class Files(Data):
         super().__post_init__()
         if self.separator not in (None, TAB) and not re.fullmatch(r"[\t -!#-~]", self.separator):
             raise InputError(f"data.separator must be a single character, or {TAB!r}, got {self.separator!r}")
-        said = [name for name in SAID if getattr(self, name) is not None]
-        if len(said) > 1:
-            first, second = said[:2]
-            raise InputError(
-                f"data.{first} and data.{second} are two things to be said, one of which must be none; got "
-                f"{getattr(self, first)!r} and {getattr(self, second)!r}"
-            )
+        self.check_one(SAID)
 
         if self.target is not None and self.text_pair is not None:
             raise InputError(
