@@ -6,15 +6,17 @@ not. So the model computes in bfloat16 and the optimizer keeps a float32 copy ("
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from torch.utils.hooks import RemovableHandle
 
-PORTION = 2**20  # numbers that the optimizer works on together
+PORTION = 2**20  # numbers that the optimizer works on together on a CPU
 MASTER = "master/"
 
 
@@ -23,8 +25,9 @@ class Masters:
 
     Where the model is float32 already, the copies are the model's own tensors and nothing is stored twice.
 
-    A step goes from one portion of the tensors to the next: gradient, master, both moments and the rounded copy of a
-    portion are in the processor's cache together.
+    On a CPU a step goes from one portion of the tensors to the next: gradient, master, both moments and the rounded
+    copy of a portion are in the processor's cache together. On a GPU, which waits for the host to name the next piece
+    of work, it does the same to all of them at once.
 
     Args:
         reached: of a table, the rows that training looks up. The others get no gradient and stay as they are; there
@@ -149,8 +152,7 @@ class Masters:
     def step(self, clip_norm: float, factor: float) -> Tensor:
         """One update at `factor` of the learning rate; returns the gradient's norm before clipping."""
         gradients = [each.gradient() for each in self._trained]
-        norms = [torch.linalg.vector_norm(each, dtype=torch.float32) for each in gradients if each is not None]
-        norm = torch.linalg.vector_norm(torch.stack(norms))
+        norm = get_total_norm([each for each in gradients if each is not None])
         divisor = (norm / clip_norm).clamp(min=1.0)
         for portion in self._portions:
             portion.step(divisor, factor)
@@ -222,11 +224,9 @@ class _Trained:
         self.master.grad, self.parts = self.gradient(), 0
 
     @torch.no_grad()
-    def write_back(self) -> None:
-        if self.rows is not None:
-            self.parameter.index_copy_(0, self.rows, self.master.to(self.parameter.dtype))
-        elif self.rounded:
-            self.parameter.copy_(self.master)
+    def write_back_rows(self) -> None:
+        """Round what of a table was trained."""
+        self.parameter.index_copy_(0, self.rows, self.master.to(self.parameter.dtype))  # pyright: ignore
 
     @torch.no_grad()
     def unround(self) -> None:
@@ -255,16 +255,23 @@ class _Portion:
         self.optimizer.zero_grad(set_to_none=True)
         self.write_back()
 
+    @torch.no_grad()
     def write_back(self) -> None:
+        whole = [each for each in self.trained if each.rows is None and each.rounded]
+        if whole:
+            # one piece of work for a GPU, not one for each tensor
+            torch._foreach_copy_([each.parameter for each in whole], [each.master for each in whole])  # pyright: ignore
         for each in self.trained:
-            each.write_back()
+            if each.rows is not None:
+                each.write_back_rows()
 
 
 def _portions(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A group of trained tensors cut into groups of at most `PORTION` numbers, but for tensors that have more."""
     found: list[_Trained] = []
+    most = PORTION if group["params"][0].parameter.device.type == "cpu" else math.inf
     for each in group["params"]:
-        if found and sum(other.master.numel() for other in found) + each.master.numel() > PORTION:
+        if found and sum(other.master.numel() for other in found) + each.master.numel() > most:
             yield {**group, "params": found}
             found = []
         found.append(each)
