@@ -105,7 +105,7 @@ def trainer(job: dict[str, Any]) -> dict[str, Any]:
         bf16=job["precision"] == "bfloat16",
         train_sampling_strategy="group_by_length" if job.get("grouped") else "random",
         remove_unused_columns=not job["images"],
-        use_cpu=True,
+        use_cpu=job["device"] == "cpu",
         report_to="none",
         save_strategy="no",
         disable_tqdm=True,
@@ -128,7 +128,9 @@ def accelerate(job: dict[str, Any]) -> dict[str, Any]:
     from torch.utils.data import DataLoader
     from transformers import get_linear_schedule_with_warmup
 
-    accelerator = Accelerator(cpu=True, mixed_precision="bf16" if job["precision"] == "bfloat16" else "no")
+    accelerator = Accelerator(
+        cpu=job["device"] == "cpu", mixed_precision="bf16" if job["precision"] == "bfloat16" else "no"
+    )
     model, encoder = model_and_encoder(job)
     rows, collator = rows_and_collator(job, encoder)
     loader = DataLoader(rows["train"], job["batch_size"], shuffle=True, collate_fn=collator)

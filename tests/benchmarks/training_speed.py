@@ -135,6 +135,7 @@ def theirs(work: Work, peer: str, rows: Path, rate: float | None = None, seed: i
     with tempfile.TemporaryDirectory() as scratch:
         job: dict[str, Any] = {
             "peer": PEERS.get(peer, "trainer"),
+            "device": here.accelerator.device.type,
             "checkpoint": str(here.weights.folder),
             "data": str(rows),
             "scratch": scratch,
