@@ -2,6 +2,10 @@
 
 Run     finetune run bert_20ng --method lora
         accelerate launch recipes/bert_20ng.py --method full
+Expect  accuracy full 85.1 %, LoRA 81.3 %, frozen 77.8 % (n = 7528, three seeds, 10 164 training rows, an H100;
+        standard errors of 0.4 to 0.5 and the records in outputs/tables/topics.json)
+
+The rates are the greater of two that were tried (the others: 1e-4 and 2e-3); the validation rows preferred them.
 """
 
 from dataclasses import replace
@@ -17,8 +21,8 @@ recipe = Recipe(
     method=Frozen(),
     budget=Budget(epochs=4, batch_size=32),
 )
-lora = replace(recipe, method=LoRA(optim=AdamW(learning_rate=2e-3)))
-full = replace(recipe, method=Full(optim=AdamW(learning_rate=1e-4)))
+lora = replace(recipe, method=LoRA(optim=AdamW(learning_rate=5e-3)))
+full = replace(recipe, method=Full(optim=AdamW(learning_rate=3e-4)))
 
 if __name__ == "__main__":
     from finetune.cli import launch

@@ -2,6 +2,11 @@
 
 Run     finetune run bert_r52 --method lora
         accelerate launch recipes/bert_r52.py --method full
+Expect  accuracy full 95.3 %, LoRA 94.9 %, frozen 93.4 % (n = 2568, five seeds, 5879 training rows, an H100; standard
+        errors of 0.4 to 0.5 and the records in outputs/tables/topics.json)
+
+Twelve epochs, and full fine-tuning at 2e-4: the validation rows of two seeds chose them among 6 or 12 epochs and rates
+from 1e-4 to 1e-3.
 """
 
 from dataclasses import replace
@@ -15,10 +20,10 @@ recipe = Recipe(
     data=Topics("reuters-r52"),
     task=Classification(max_length=128),
     method=Frozen(),
-    budget=Budget(epochs=6, batch_size=32),
+    budget=Budget(epochs=12, batch_size=32),
 )
 lora = replace(recipe, method=LoRA(optim=AdamW(learning_rate=2e-3)))
-full = replace(recipe, method=Full(optim=AdamW(learning_rate=1e-4)))
+full = replace(recipe, method=Full(optim=AdamW(learning_rate=2e-4)))
 
 if __name__ == "__main__":
     from finetune.cli import launch

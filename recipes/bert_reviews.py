@@ -2,6 +2,8 @@
 
 Run     finetune run bert_reviews --method lora
         accelerate launch recipes/bert_reviews.py --method full
+Expect  accuracy full 82.5 %, LoRA 80.6 %, frozen 72.0 % (n = 1000, three seeds, 4000 training rows, an H100; standard
+        errors of 1.1 to 1.4 and the records in outputs/tables/reviews.json)
 """
 
 from dataclasses import replace
