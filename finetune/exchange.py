@@ -32,11 +32,14 @@ def alike(module: nn.Module, accelerator: Accelerator) -> None:
 
 
 class Exchange:
-    """Of one training. A process that is alone sends nothing."""
+    """Of one training. A process that is alone sends nothing, and nor does one of a model that is spread over them: the
+    passes of that have told each what it needs.
+    """
 
-    def __init__(self, module: nn.Module, masters: Masters, accelerator: Accelerator) -> None:
+    def __init__(self, module: nn.Module, masters: Masters, accelerator: Accelerator, *, shared: bool = False) -> None:
         self.masters, self.world = masters, accelerator.num_processes
-        self._portions = list(_portions(_backwards(module, masters), [each.numel() for each in masters.masters]))
+        sizes = [each.numel() for each in masters.masters]
+        self._portions = [] if shared else list(_portions(_backwards(module, masters), sizes))
         self._where = {number: place for place, portion in enumerate(self._portions) for number in portion}
         self._missing: list[int] = []  # of each portion, the tensors that the pass has not come to; empty: not the last
         self._sent: list[tuple[torch.distributed.Work, Tensor]] = []

@@ -132,6 +132,8 @@ class RunKeeper(Keeper):
                 self.snapshots.write(state.count.step, facts, tensors)
             except OSError as error:
                 self._tell(f"no snapshot after update {state.count.step}: {error}; training goes on without")
+        for _ in tensors:  # what this process does not write, or no more: others may wait for its shares
+            pass
         self.last = time.monotonic()
         self.cost = self.last - started
 

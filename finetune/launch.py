@@ -10,12 +10,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
-from finetune import allocator
+from finetune import allocator, sharded
 from finetune.errors import InputError
 from finetune.peers import TIMEOUT, others
 
-SHARDING = {  # what a launcher says of ways to spread one model over processes, which the loop has not
-    "ACCELERATE_USE_FSDP": "FSDP",
+ELSEWHERE = {  # what a launcher says of ways to spread one model over processes which the loop has not
     "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
     "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
     "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config",
@@ -29,12 +28,13 @@ def open_accelerator() -> Accelerator:
         InputError: the launcher is to spread the model over processes, or has started several that would not work
             together but each on its own.
     """
-    for variable, name in SHARDING.items():
+    sharded.asked()
+    for variable, name in ELSEWHERE.items():
         if os.environ.get(variable, "").lower() == "true":
             raise InputError(
-                f"{variable} is true, and {name} spreads one model over processes; here each process holds all of it "
-                "and a share of the batch: launch with distributed_type MULTI_GPU, as recipes/machines/gpus.yaml has "
-                "it; where memory does not suffice, --method lora and a smaller budget.micro_batch need less"
+                f"{variable} is true, and {name} has a training loop of its own; here a model is spread over processes "
+                "by recipes/machines/fsdp2.yaml (as ZeRO-3 does it) or zero2.yaml (as ZeRO-2 does), and gpus.yaml "
+                "gives each process all of it"
             )
     launched = "LOCAL_RANK" in os.environ  # as one of several
     accelerator = Accelerator(

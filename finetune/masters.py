@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.utils.hooks import RemovableHandle
 
+from finetune.sharded import Whole
+
 PORTION = 2**20  # numbers that the optimizer works on together on a CPU
 MASTER = "master/"
 
@@ -32,6 +34,7 @@ class Masters:
     Args:
         reached: of a table, the rows that training looks up. The others get no gradient and stay as they are; there
             are no moments of them.
+        layout: what of each tensor is in this process; None: all.
     """
 
     def __init__(
@@ -39,10 +42,12 @@ class Masters:
         groups: list[dict[str, Any]],
         build: Callable[[list[dict[str, Any]]], torch.optim.Optimizer],
         reached: Mapping[nn.Parameter, Tensor] | None = None,
+        layout: Whole | None = None,
     ) -> None:
-        rows = reached or {}
+        rows, self._layout = reached or {}, layout or Whole(nn.Identity())
         trained = [
-            {**group, "params": [_Trained(each, rows.get(each)) for each in group["params"]]} for group in groups
+            {**group, "params": [_Trained(each, rows.get(each), self._layout) for each in group["params"]]}
+            for group in groups
         ]
         self._portions = [_Portion(each, build) for group in trained for each in _portions(group)]
         self._trained = [each for portion in self._portions for each in portion.trained]
@@ -69,8 +74,12 @@ class Masters:
 
     @property
     def unreached(self) -> list[nn.Parameter]:
-        """The model's tensors that no gradient came to, or a gradient of zeros, in the last update."""
-        return [each.parameter for each in self._trained if not each.reached]
+        """The model's tensors that no gradient came to, or a gradient of zeros, in the last update.
+
+        Where the model is spread over processes, each must ask.
+        """
+        reached = self._layout.anywhere([each.reached for each in self._trained])
+        return [each.parameter for each, came in zip(self._trained, reached, strict=True) if not came]
 
     @property
     def rounded(self) -> bool:
@@ -115,13 +124,13 @@ class Masters:
             each.parameter.grad, each.parts = None, 0
 
     def state(self, names: Mapping[int, str]) -> Iterator[tuple[str, Tensor]]:
-        """Masters and moments, as what the model's tensors are called by their `id`."""
+        """Masters and moments in full, as what the model's tensors are called by their `id`; every process must ask."""
         for portion in self._portions:
             for each in portion.trained:
                 name = names[id(each.parameter)]
-                yield f"{MASTER}{name}", each.master
+                yield f"{MASTER}{name}", each.gathered(each.master)
                 for key, value in portion.optimizer.state[each.master].items():
-                    yield f"{key}/{name}", value
+                    yield f"{key}/{name}", each.gathered(value)
 
     @torch.no_grad()
     def put_back(
@@ -136,13 +145,28 @@ class Masters:
         for whole, tensor in state:
             key, _, name = whole.partition("/")
             portion, each = where[name]
+            own = each.share(tensor)
             if whole.startswith(MASTER):
-                each.master.copy_(tensor)
+                each.master.copy_(own)
             else:
-                portion.optimizer.state[each.master][key] = tensor.to(each.master.device)
+                portion.optimizer.state[each.master][key] = own.to(each.master.device)
         for name, (_, each) in where.items():
             each.reached_before = name not in unreached
         self.write_back()
+
+    def gathered(self, number: int, share: Tensor) -> Tensor:
+        """All of which a process has a share, of a tensor by its number; every process must ask."""
+        return self._trained[number].gathered(share)
+
+    def share(self, number: int, whole: Tensor) -> Tensor:
+        """What this process has of it."""
+        return self._trained[number].share(whole)
+
+    @torch.no_grad()
+    def in_full(self) -> Iterator[tuple[nn.Parameter, Tensor | None, Tensor]]:
+        """Each of the model's tensors, the rows of it that are trained (None: all), and its master."""
+        for each in self._trained:
+            yield each.parameter, each.reached_rows, each.gathered(each.master)
 
     def let_go(self) -> None:
         """Take no more gradients: whoever trains the model next wants them."""
@@ -152,7 +176,7 @@ class Masters:
     def step(self, clip_norm: float, factor: float) -> Tensor:
         """One update at `factor` of the learning rate; returns the gradient's norm before clipping."""
         gradients = [each.gradient() for each in self._trained]
-        norm = get_total_norm([each for each in gradients if each is not None])
+        norm = self._layout.norm(get_total_norm([each for each in gradients if each is not None]))
         divisor = (norm / clip_norm).clamp(min=1.0)
         for portion in self._portions:
             portion.step(divisor, factor)
@@ -173,10 +197,11 @@ class Masters:
 class _Trained:
     """A tensor of the model, its master, and the sum of the gradients of the parts of a batch."""
 
-    def __init__(self, parameter: nn.Parameter, rows: Tensor | None) -> None:
-        self.parameter = parameter
-        self.rows = None if rows is None else rows.to(parameter.device)
-        self.whole = parameter.detach().to(torch.float32)  # itself, where it is that already
+    def __init__(self, parameter: nn.Parameter, rows: Tensor | None, layout: Whole) -> None:
+        self.parameter, self.layout, self.reached_rows = parameter, layout, rows
+        self.rows = None if rows is None else layout.rows(parameter, rows).to(parameter.device)
+        self.own = layout.here(parameter.detach())
+        self.whole = self.own.to(torch.float32)  # itself, where it is that already
         self.master = nn.Parameter(self.whole if self.rows is None else self.whole[self.rows])
         self.sum: Tensor | None = None  # kept from update to update: large blocks that come and go leave holes
         self.parts = 0
@@ -200,10 +225,17 @@ class _Trained:
     def rounded(self) -> bool:
         return self.parameter.dtype != self.master.dtype
 
+    def gathered(self, share: Tensor) -> Tensor:
+        return self.layout.gathered(self.parameter, share, self.reached_rows)
+
+    def share(self, whole: Tensor) -> Tensor:
+        return self.layout.share(self.parameter, whole, self.reached_rows)
+
     def collect(self) -> None:
         came, self.parameter.grad = self.parameter.grad, None
         if came is None:
             return
+        came = self.layout.here(came)
         if self.rows is not None:
             came = came.index_select(0, self.rows)
         if self.sum is None:
@@ -226,7 +258,7 @@ class _Trained:
     @torch.no_grad()
     def write_back_rows(self) -> None:
         """Round what of a table was trained."""
-        self.parameter.index_copy_(0, self.rows, self.master.to(self.parameter.dtype))  # pyright: ignore
+        self.own.index_copy_(0, self.rows, self.master.to(self.own.dtype))  # pyright: ignore
 
     @torch.no_grad()
     def unround(self) -> None:

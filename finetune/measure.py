@@ -20,7 +20,7 @@ import torch
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-from finetune import allocator
+from finetune import allocator, sharded
 
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "accelerate", "peft", "scikit-learn", "numpy")
 
@@ -112,6 +112,7 @@ def environment(accelerator: Accelerator, waiting: Waiting | None = None) -> dic
         "git_commit": _git_commit(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({processor()})",
         "processes": accelerator.num_processes,
+        "sharded": accelerator.num_processes > 1 and sharded.asked(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -144,6 +144,6 @@ def _causes(here: Session, trainee: Trainee, done: Fit, before: int, peak: int) 
     """The peak by what needs it; activations are what is left, and the room that computing them takes."""
     module = sum(each.numel() * each.element_size() for each in trainee.module.parameters())
     weights = max(module, trainee.parameters * here.dtype.itemsize)
-    gradients, moments = (0, 0) if done.masters is None else done.masters.bytes
+    gradients, moments = (0, 0) if done.learned is None else done.learned.bytes
     known = {"libraries": before, "weights": weights, "gradients": gradients, "optimizer": moments}
     return known | {"activations": max(0, peak - sum(known.values()))}

@@ -83,7 +83,7 @@ class State:
             yield BUFFER + name, buffer
         yield from self.masters.state(self.names)
         for number, tensor in enumerate(self.kept):
-            yield f"{KEPT}{number:06d}", tensor
+            yield f"{KEPT}{number:06d}", self.masters.gathered(number, tensor)
 
     def put_back(self, snapshot: Snapshot) -> None:
         """Go on from there: exactly so, where there are as many processes as there were."""
@@ -103,7 +103,7 @@ class State:
             elif name.startswith(BUFFER):
                 buffers[name.removeprefix(BUFFER)].copy_(tensor)
             elif name.startswith(KEPT):
-                kept[name] = tensor.to(device)
+                kept[name] = self.masters.share(int(name.removeprefix(KEPT)), tensor).to(device)
             else:
                 yield name, tensor
         self.kept = [kept[name] for name in sorted(kept)]

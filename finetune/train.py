@@ -24,6 +24,7 @@ from finetune.keeper import Keeper
 from finetune.masters import Masters
 from finetune.optim import AdamW, Budget
 from finetune.progress import Silent
+from finetune.sharded import Learned, Whole, spread
 from finetune.state import State
 
 LOG_EVERY = 10  # updates; reading a loss makes an accelerator wait, so it is not done at each
@@ -40,17 +41,17 @@ class Fit:
     seconds: float  # of updates alone: validation is not in it
     diverged: bool
     micro_batch: int | None = None  # largest number of examples in one forward pass; None: a process' whole share
-    masters: Masters | None = None  # None: nothing was rounded
+    learned: Learned | None = None  # None: nothing was rounded
 
     @property
     def unreached(self) -> list[nn.Parameter]:
         """What no gradient came to; asked before `unround`."""
-        return [] if self.masters is None else self.masters.unreached
+        return [] if self.learned is None else self.learned.unreached
 
     def unround(self) -> None:
         """Make the model what was trained, where it is a rounded copy of that."""
-        if self.masters is not None:
-            self.masters.unrounded()
+        if self.learned is not None:
+            self.learned.unrounded()
 
 
 def fit(
@@ -84,11 +85,12 @@ def fit(
         InputError: memory does not suffice for a single example.
     """
     alike(module, accelerator)
-    masters = Masters(optim.groups(module), optim.build, reached)
-    exchange = Exchange(module, masters, accelerator)
-    state, best = State(module, masters, accelerator), _Best(budget.patience)
-    state.count.micro_batch = budget.micro_batch
     dtype = next(module.parameters()).dtype
+    layout = spread(module, accelerator)
+    masters = Masters(optim.groups(layout.module), optim.build, layout.reached(reached), layout)
+    exchange = Exchange(layout.module, masters, accelerator, shared=layout.shared)
+    state, best = State(layout.module, masters, accelerator), _Best(budget.patience)
+    state.count.micro_batch = budget.micro_batch
     together = precision.tokens_per_piece(accelerator.device)
     rank, world = accelerator.process_index, accelerator.num_processes
     per_epoch = math.ceil(len(train) / budget.batch_size)
@@ -110,14 +112,14 @@ def fit(
             batch = drawn.batch(indices, batches.multiple(len(indices))).to(accelerator.device, dtype)
             if number == len(pieces):
                 exchange.last()  # processes add up their gradients once an update
-            part_loss = loss(module(**batch.inputs).logits, batch) * weight
+            part_loss = loss(layout(**batch.inputs).logits, batch) * weight
             part_loss.backward()
             total += part_loss.detach()
         return total
 
-    module.eval()
+    layout.module.eval()
     for part in training:
-        part.train()
+        layout.child(part).train()
     keeper.go_on(state)
     count = state.count
     progress.start("train", int(train.lengths.sum()) * epochs, "tok")
@@ -127,7 +129,7 @@ def fit(
         clock = time.perf_counter()
         done = count.step - (epoch - 1) * per_epoch
         for whole in batches.epoch(train.lengths, budget.batch_size, seed, epoch)[done:]:
-            total, wanted = _fitting(backward, cut, whole, state, keeper, exchange)
+            total, wanted = _fitting(backward, cut, whole, state, keeper, exchange, layout)
             state.unread.append(total)
             factor = optim.factor(count.step, steps)
             norm = masters.step(optim.clip_norm, factor)
@@ -153,8 +155,13 @@ def fit(
                 break
             keeper.after(state, wanted)
             clock = time.perf_counter()
-        if diverged or (budget.patience is not None and best.is_enough(state, validate(), epoch, keeper)):
+        if diverged:
             break
+        if budget.patience is not None:
+            with layout.lent(masters):
+                score = validate()
+            if best.is_enough(state, score, epoch, keeper):
+                break
     progress.end()
     masters.let_go()
     best.restore(state)
@@ -166,7 +173,7 @@ def fit(
         seconds=count.seconds,
         diverged=diverged,
         micro_batch=state.count.micro_batch,
-        masters=masters,
+        learned=layout.learned(masters),
     )
 
 
@@ -177,6 +184,7 @@ def _fitting(
     state: State,
     keeper: Keeper,
     exchange: Exchange,
+    layout: Whole,
 ) -> tuple[Tensor, int]:
     """`backward`, in pieces half as large, and half again, where some process' memory does not suffice.
 
@@ -186,7 +194,8 @@ def _fitting(
         The loss, and the most that any keeper wants after this update.
 
     Raises:
-        InputError: it does not suffice for one example.
+        InputError: it does not suffice for one example; or not for a piece, and the model is spread over processes,
+            which wait for each other in every block and cannot begin anew.
     """
     while True:
         random, total = state.random(), None
@@ -195,6 +204,12 @@ def _fitting(
         except (MemoryError, RuntimeError) as error:
             if not allocator.ran_out(error):
                 raise
+            if layout.shared:
+                most = max(map(len, cut(whole, 0)))
+                raise InputError(
+                    f"memory does not suffice for {most} examples at a time, and a model that is spread over processes "
+                    f"cannot try fewer by itself: --set budget.micro_batch={max(1, most // 2)}"
+                ) from error
         # only here, where the error is gone, is what its frames held free again
         exchange.close()
         wanted = exchange.greatest(OUT_OF_MEMORY if total is None else keeper.wants(state.count.step + 1))

@@ -16,7 +16,16 @@ from accelerate.commands import launch
 from finetune import InputError, Recipe, cli, run
 
 MACHINES = Path(__file__).parents[1] / "recipes" / "machines"
-STARTED = {"cpu": 1, "cpus": 2, "gpu": 1, "gpus": 2, "two_nodes": 16}  # processes, on all machines together
+STARTED = {
+    "cpu": 1,
+    "cpus": 2,
+    "gpu": 1,
+    "gpus": 2,
+    "two_nodes": 16,
+    "fsdp2": 2,
+    "zero2": 2,
+}  # on all machines together
+SHARDED = ("fsdp2", "zero2")
 
 
 def test_every_file_is_tried() -> None:
@@ -24,7 +33,7 @@ def test_every_file_is_tried() -> None:
 
 
 @pytest.mark.parametrize(("name", "count"), STARTED.items())
-def test_accelerate_would_start_so_many_processes_each_with_a_whole_model(
+def test_accelerate_would_start_so_many_processes_that_train_as_ours_do(
     name: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by: dict[str, Namespace] = {}
@@ -36,7 +45,8 @@ def test_accelerate_would_start_so_many_processes_each_with_a_whole_model(
     given = by[launcher]
     assert launcher == ("simple_launcher" if count == 1 else "multi_gpu_launcher")
     assert (given.num_processes, given.mixed_precision) == (count, "no")
-    assert not any((given.use_fsdp, given.use_deepspeed, given.use_megatron_lm, given.use_parallelism_config))
+    assert not any((given.use_deepspeed, given.use_megatron_lm, given.use_parallelism_config))
+    assert given.use_fsdp == (name in SHARDED)
     assert given.num_machines == (2 if name == "two_nodes" else 1)
     assert given.use_cpu == (name == "cpu")
 
@@ -54,7 +64,7 @@ if __name__ == "__main__":
 '''
 
 
-@pytest.mark.parametrize("name", ["cpu", "cpus"])
+@pytest.mark.parametrize("name", ["cpu", "cpus", "fsdp2"])
 def test_a_recipe_runs_on_the_machines_there_are_here(
     checkpoint: Callable[[str], Path], tmp_path: Path, own_cache: Path, name: str
 ) -> None:
@@ -66,26 +76,26 @@ def test_a_recipe_runs_on_the_machines_there_are_here(
     done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (record,) = (tmp_path / "out").glob("*/*/result.json")
-    assert json.loads(record.read_text())["environment"]["processes"] == STARTED[name]
+    environment = json.loads(record.read_text())["environment"]
+    assert (environment["processes"], environment["sharded"]) == (STARTED[name], name in SHARDED)
 
 
 @pytest.mark.parametrize(
     ("variable", "named"),
     [
-        ("ACCELERATE_USE_FSDP", "FSDP"),
         ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
         ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM"),
         ("ACCELERATE_USE_PARALLELISM_CONFIG", "a parallelism_config"),
     ],
 )
-def test_ways_to_spread_a_model_that_the_loop_has_not_are_refused_with_what_works(
+def test_loops_that_are_not_ours_are_refused_with_what_works(
     toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, named: str
 ) -> None:
     monkeypatch.setenv(variable, "true")
     words = (
-        f"{variable} is true, and {named} spreads one model over processes; here each process holds all of it and a "
-        "share of the batch: launch with distributed_type MULTI_GPU, as recipes/machines/gpus.yaml has it; where "
-        "memory does not suffice, --method lora and a smaller budget.micro_batch need less"
+        f"{variable} is true, and {named} has a training loop of its own; here a model is spread over processes by "
+        "recipes/machines/fsdp2.yaml (as ZeRO-3 does it) or zero2.yaml (as ZeRO-2 does), and gpus.yaml gives each "
+        "process all of it"
     )
     with pytest.raises(InputError) as refused:
         run(toy("bert"), out=tmp_path)
@@ -101,9 +111,7 @@ def test_the_refusal_is_one_line_and_exit_code_2(
 ) -> None:
     script = tmp_path / "toy.py"
     script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     assert cli.main(["run", str(script), "--out", str(tmp_path / "out")]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(
-        "finetune: ACCELERATE_USE_FSDP is true, and FSDP spreads one model over processes; here each"
-    )
+    assert last.startswith("finetune: ACCELERATE_USE_DEEPSPEED is true, and DeepSpeed has a training loop of its own")

@@ -20,7 +20,6 @@ from ledger import TABLES, Record
 from tabulate import tabulate
 from training_speed import AS_USERS, AT_BEST, BATCH, MODELS, Work, better, ours, save_rows, theirs
 
-
 WORKS = [
     Work(recipe="bert_r8", method="full", rows=4800, epochs=1, peers={AS_USERS: 1.0, AT_BEST: 1.0}, memory=1),
     Work(recipe="bert_r8", method="lora", rows=4800, epochs=1, peers={AS_USERS: 1.0}, memory=1),
