@@ -147,11 +147,12 @@ def main(folder: Path, kinds: list[str]) -> None:
     with LAYOUTS["stage-2"]():
         run(first, out=folder / "stage-2")
     patient = replace(first, budget=replace(first.budget, patience=2))
-    for name, other in (("whole", "spread"), ("spread", "whole")):
+    for name in ("whole", "spread"):
         with LAYOUTS[name]():
             run(patient, out=folder / f"patient-{name}")
-            with killed():
-                run(patient, out=folder / f"{name}-{other}")
+    for name, other in (("whole", "spread"), ("spread", "whole"), ("spread", "spread")):
+        with LAYOUTS[name](), killed():
+            run(patient, out=folder / f"{name}-{other}")
         with LAYOUTS[other]():
             run(patient, out=folder / f"{name}-{other}")
     (folder / f"rank-{PartialState().process_index}.json").write_text(json.dumps(held(first)))

@@ -25,6 +25,8 @@ SLOW = [f"{family}-{method}" for family in tiny.CONFIGS for method in ("full", "
 SLOW += [f"{family}-writes" for family in tiny.ENCODER_DECODERS]
 SLOW += [f"{system}-scratch" for system in layouts.SYSTEMS]
 
+KEPT = (".safetensors", ".jsonl")  # files in which the clock has no part
+
 
 def left(kinds: tuple[str, ...] | list[str], folder: Path) -> Path:
     """What the program of `layouts.py` leaves in two processes."""
@@ -112,6 +114,15 @@ def test_a_snapshot_of_one_goes_on_as_the_other(two: Path, name: str) -> None:
     folder = two / QUICK[0]
     assert apart(folder / name, folder / "patient-whole") <= 1e-6
     assert losses(folder / name) == pytest.approx(losses(folder / "patient-whole"), abs=1e-6)
+
+
+def test_one_that_is_killed_ends_with_the_bytes_of_one_that_is_not(two: Path) -> None:
+    killed, whole = (
+        {path.name: path.read_bytes() for path in (two / QUICK[0] / name).rglob("*") if path.suffix in KEPT}
+        for name in ("spread-spread", "patient-spread")
+    )
+    assert {"model.safetensors", "predictions.jsonl", "curve.jsonl"} == killed.keys()
+    assert killed == whole
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One process or three, a batch in one piece or in sixteen: how far apart the weights are after twenty updates.
+"""One process or three, the model whole or spread, a batch in pieces: how far weights are apart after twenty updates.
 
     python tests/benchmarks/invariance.py
 
@@ -17,8 +17,10 @@ from ledger import Ledger, Record
 from tqdm import tqdm
 
 from finetune.report.tables import Table
+from finetune.sharded import ASKED, VERSION
 
-WORLDS = (1, 2, 3)
+LAYOUTS = ((1, "whole"), (2, "whole"), (3, "whole"), (2, "spread"), (3, "spread"))  # processes, and what each holds
+SPREAD = {ASKED: "true", VERSION: "2"}  # what a launcher says
 PIECES = ("none", "3", "1")  # the most examples in a forward pass
 SETTINGS = {  # four updates an epoch, the last of fewer examples than the others
     "data.train": "60",
@@ -28,12 +30,12 @@ SETTINGS = {  # four updates an epoch, the last of fewer examples than the other
 }
 
 
-def made(world: int, size: str, own: Desk) -> Path:
+def made(world: int, layout: str, size: str, own: Desk) -> Path:
     """The folder of a run."""
     settings = SETTINGS | {"budget.micro_batch": size}
     more = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    out = own.folder / f"{world}-{size}"
-    ended = own.run(out, world, more)
+    out = own.folder / f"{world}-{layout}-{size}"
+    ended = own.run(out, world, more, **SPREAD if layout == "spread" else {})
     assert ended.code == 0, ended.said
     return out
 
@@ -61,15 +63,21 @@ def compared(one: Path, other: Path) -> Record:
 
 def page(records: list[Record], about: str) -> str:
     cells = [
-        (str(world), *(f"{each['apart']:.1e}" for each in records if each["processes"] == world)) for world in WORLDS
+        (
+            str(world),
+            layout,
+            *(f"{each['apart']:.1e}" for each in records if (each["processes"], each["model"]) == (world, layout)),
+        )
+        for world, layout in LAYOUTS
     ]
-    header = ("processes", "whole share", *(f"pieces of {size}" for size in PIECES[1:]))
+    header = ("processes", "model", "whole share", *(f"pieces of {size}" for size in PIECES[1:]))
     far, told = (max(each[name] for each in records) for name in ("apart_unseen", "apart_logits"))
     notes = (
         "the largest difference of any weight from that of one process with whole batches, after "
         f"{records[0]['updates']} updates of 16 examples in float32, without dropout",
         f"without the biases of keys, which are up to {far:.1e} apart: they change no answer, so that their gradient "
         "is rounding alone, of which AdamW makes steps of full size",
+        "spread: each process holds a share of weights, gradients and moments (recipes/machines/fsdp2.yaml)",
         f"no logit of a test text is more than {told:.0e} apart, of those that are written with four decimals",
     )
     table = Table(header, tuple(cells), notes)
@@ -78,11 +86,12 @@ def page(records: list[Record], about: str) -> str:
 
 def main() -> None:
     ledger = Ledger("invariance", 1)
-    kinds = [(world, size) for world in WORLDS for size in PIECES]
+    kinds = [(*layout, size) for layout in LAYOUTS for size in PIECES]
     with desk() as own:
         outs = {kind: made(*kind, own) for kind in tqdm(kinds)}
         records = [
-            {"processes": world, "pieces": size} | compared(outs[kinds[0]], outs[world, size]) for world, size in kinds
+            {"processes": kind[0], "model": kind[1], "pieces": kind[2]} | compared(outs[kinds[0]], outs[kind])
+            for kind in kinds
         ]
     made_page = page(
         records, ", ".join(f"{name} {value}" for name, value in ledger.conditions.items() if name != "rounds")
