@@ -462,3 +462,15 @@ def test_a_head_for_other_labels_is_started_anew(toy: Callable[[str], Recipe], t
     assert not torch.equal(renewed, trained)
     same = session(replace(toy("bert"), checkpoint=Local(str(left / "model")))).material()
     assert torch.equal(same.build(same.weights)[0].get_submodule("classifier").weight, trained)
+
+
+def test_a_result_is_of_the_recipe_that_was_asked_for_whichever_made_the_run(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    first = replace(toy("bert"), method=Frozen())
+    second = replace(first, budget=Budget(least_updates=50))  # of which a head that is solved for knows nothing
+    (made,) = compare([first], out=tmp_path).results
+    for known in ([], [made]):
+        (found,) = compare([second], out=tmp_path, known=known).results
+        assert found.fingerprint == made.fingerprint
+        assert (found.recipe, found.items) == (second.to_json(), made.items)
