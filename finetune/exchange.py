@@ -28,7 +28,7 @@ def alike(module: nn.Module, accelerator: Accelerator) -> None:
     if accelerator.num_processes > 1:
         for parameter in module.parameters():
             if parameter.requires_grad:
-                _from_first(parameter.detach())
+                _from_first(parameter.detach(), accelerator.device)
 
 
 class Exchange:
@@ -36,10 +36,10 @@ class Exchange:
     passes of that have told each what it needs.
     """
 
-    def __init__(self, module: nn.Module, masters: Masters, accelerator: Accelerator, *, shared: bool = False) -> None:
+    def __init__(self, module: nn.Module, masters: Masters, accelerator: Accelerator, *, spread: bool = False) -> None:
         self.masters, self.world = masters, accelerator.num_processes
         sizes = [each.numel() for each in masters.masters]
-        self._portions = [] if shared else list(_portions(_backwards(module, masters), sizes))
+        self._portions = [] if spread else list(_portions(_backwards(module, masters), sizes))
         self._where = {number: place for place, portion in enumerate(self._portions) for number in portion}
         self._missing: list[int] = []  # of each portion, the tensors that the pass has not come to; empty: not the last
         self._sent: list[tuple[torch.distributed.Work, Tensor]] = []
@@ -64,7 +64,7 @@ class Exchange:
             work.wait()
             self.masters.take(portion, mean_P)
         for average in self._averages:
-            _from_first(average)
+            _from_first(average, average.device)
         self._missing, self._sent = [], []
 
     def greatest(self, wanted: int) -> int:
@@ -115,9 +115,9 @@ def _averages(module: nn.Module) -> list[Tensor]:
 
 
 @torch.no_grad()
-def _from_first(tensor: Tensor) -> None:
-    """Make a tensor what the first process has."""
-    whole = tensor.contiguous()
+def _from_first(tensor: Tensor, device: torch.device) -> None:
+    """Make a tensor what the first process has; what is told is on the device."""
+    whole = tensor.to(device).contiguous()
     torch.distributed.broadcast(whole, 0)
     tensor.copy_(whole)
 

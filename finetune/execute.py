@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune import allocator, evaluate, integrity, measure
+from finetune import allocator, evaluate, integrity, measure, sharded
 from finetune.attention.multihead import Attention
 from finetune.attention.swap import save_learned
 from finetune.evaluate import Predictions
@@ -158,7 +159,7 @@ def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:
         return next(iter(scores.values())).value
 
     with keeper.waiting():
-        return fit(
+        done = fit(
             trainee.module,
             trainee.examples["train"],
             loss=task.loss,
@@ -173,6 +174,9 @@ def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:
             keeper=keeper,
             progress=here.progress,
         )
+    if sharded.stage() is not None:
+        gc.collect()  # shares hold each other by their hooks, and would stay beside the whole model
+    return done
 
 
 def _predict(here: Session, trainee: Trainee, part: str) -> Predictions:

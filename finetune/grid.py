@@ -130,7 +130,7 @@ def compare(
     runs = {recipe: recipe.label for recipe in recipes}  # one that is asked for twice is one run, not two seeds
     by_fingerprint = {result.fingerprint: result for result in known}
     found = (engine or Here()).run(runs, Path(out), progress or Silent(), by_fingerprint)
-    # a run may have been made of another recipe that comes to the same: a budget says nothing where a head is solved for
+    # a run may be of another recipe that comes to the same: a budget says nothing where a head is solved for
     results = tuple(
         replace(each, recipe=recipe.to_json()) for recipe, each in found.items() if isinstance(each, Result)
     )

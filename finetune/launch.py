@@ -14,7 +14,7 @@ from finetune import allocator, sharded
 from finetune.errors import InputError
 from finetune.peers import TIMEOUT, others
 
-ELSEWHERE = {  # what a launcher says of ways to spread one model over processes which the loop has not
+ELSEWHERE = {  # what a launcher says of loops that are not ours
     "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
     "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
     "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config",
@@ -25,16 +25,16 @@ def open_accelerator() -> Accelerator:
     """This process' place among the processes of the run.
 
     Raises:
-        InputError: the launcher is to spread the model over processes, or has started several that would not work
+        InputError: the launcher asks for another loop than ours, or has started several processes that would not work
             together but each on its own.
     """
-    sharded.asked()
+    sharded.check()
     for variable, name in ELSEWHERE.items():
         if os.environ.get(variable, "").lower() == "true":
             raise InputError(
-                f"{variable} is true, and {name} has a training loop of its own; here a model is spread over processes "
-                "by recipes/machines/fsdp2.yaml (as ZeRO-3 does it) or zero2.yaml (as ZeRO-2 does), and gpus.yaml "
-                "gives each process all of it"
+                f"{variable} is true, and {name} is another way to train than the loop here, which spreads a model "
+                "over processes by recipes/machines/fsdp2.yaml (as ZeRO-3 does it) or zero2.yaml (as ZeRO-2 does), and "
+                "by gpus.yaml gives each process all of it"
             )
     launched = "LOCAL_RANK" in os.environ  # as one of several
     accelerator = Accelerator(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.utils.hooks import RemovableHandle
 
-from finetune.sharded import Whole
+from finetune.sharded import Layout
 
 PORTION = 2**20  # numbers that the optimizer works on together on a CPU
 MASTER = "master/"
@@ -42,9 +42,9 @@ class Masters:
         groups: list[dict[str, Any]],
         build: Callable[[list[dict[str, Any]]], torch.optim.Optimizer],
         reached: Mapping[nn.Parameter, Tensor] | None = None,
-        layout: Whole | None = None,
+        layout: Layout | None = None,
     ) -> None:
-        rows, self._layout = reached or {}, layout or Whole(nn.Identity())
+        rows, self._layout = reached or {}, layout or Layout(nn.Identity())
         trained = [
             {**group, "params": [_Trained(each, rows.get(each), self._layout) for each in group["params"]]}
             for group in groups
@@ -123,6 +123,7 @@ class Masters:
         for each in self._trained:
             each.parameter.grad, each.parts = None, 0
 
+    @torch.no_grad()
     def state(self, names: Mapping[int, str]) -> Iterator[tuple[str, Tensor]]:
         """Masters and moments in full, as what the model's tensors are called by their `id`; every process must ask."""
         for portion in self._portions:
@@ -164,9 +165,11 @@ class Masters:
 
     @torch.no_grad()
     def in_full(self) -> Iterator[tuple[nn.Parameter, Tensor | None, Tensor]]:
-        """Each of the model's tensors, the rows of it that are trained (None: all), and its master."""
+        """Each of the model's tensors, the rows of it that are trained (None: all), and its master; every process must
+        ask.
+        """
         for each in self._trained:
-            yield each.parameter, each.reached_rows, each.gathered(each.master)
+            yield each.parameter, each.every_row, each.gathered(each.master)
 
     def let_go(self) -> None:
         """Take no more gradients: whoever trains the model next wants them."""
@@ -186,7 +189,11 @@ class Masters:
         """Put the masters themselves into the model, for good: saved is what was trained, not its rounded copy."""
         for each in self._trained:
             each.unround()
-        self._portions, self._trained = [], []  # gradients and moments are what needs most memory
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget all: gradients and moments are what needs most memory."""
+        self._portions, self._trained = [], []
 
     def write_back(self) -> None:
         """Make the model's tensors the rounded copies of the masters."""
@@ -197,8 +204,9 @@ class Masters:
 class _Trained:
     """A tensor of the model, its master, and the sum of the gradients of the parts of a batch."""
 
-    def __init__(self, parameter: nn.Parameter, rows: Tensor | None, layout: Whole) -> None:
-        self.parameter, self.layout, self.reached_rows = parameter, layout, rows
+    def __init__(self, parameter: nn.Parameter, rows: Tensor | None, layout: Layout) -> None:
+        self.parameter, self.layout, self.every_row = parameter, layout, rows
+        # of those, where the ones that are here stand in what is here
         self.rows = None if rows is None else layout.rows(parameter, rows).to(parameter.device)
         self.own = layout.here(parameter.detach())
         self.whole = self.own.to(torch.float32)  # itself, where it is that already
@@ -226,10 +234,10 @@ class _Trained:
         return self.parameter.dtype != self.master.dtype
 
     def gathered(self, share: Tensor) -> Tensor:
-        return self.layout.gathered(self.parameter, share, self.reached_rows)
+        return self.layout.gathered(self.parameter, share, self.every_row)
 
     def share(self, whole: Tensor) -> Tensor:
-        return self.layout.share(self.parameter, whole, self.reached_rows)
+        return self.layout.share(self.parameter, whole, self.every_row)
 
     def collect(self) -> None:
         came, self.parameter.grad = self.parameter.grad, None

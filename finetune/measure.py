@@ -112,7 +112,7 @@ def environment(accelerator: Accelerator, waiting: Waiting | None = None) -> dic
         "git_commit": _git_commit(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({processor()})",
         "processes": accelerator.num_processes,
-        "sharded": accelerator.num_processes > 1 and sharded.asked(),
+        "zero_stage": sharded.stage(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -62,7 +62,10 @@ class Result:
     @property
     def machine(self) -> str:
         """What its times are of."""
-        return f"{self.environment['device']}, {self.environment['threads']} threads"
+        processes, stage = self.environment.get("processes", 1), self.environment.get("zero_stage")
+        beside = f", {processes} processes" if processes > 1 else ""
+        spread = f", ZeRO stage {stage}" if stage else ""
+        return f"{self.environment['device']}, {self.environment['threads']} threads{beside}{spread}"
 
     @property
     def headline(self) -> str:

@@ -2,8 +2,8 @@
 
 torch's `fully_shard` does it (FSDP2): weights, gradients and moments are shared out, as in stage 3 of ZeRO (Rajbhandari
 and others 2020, arXiv 1910.02054), or all but the weights between the two passes of an update, its stage 2. What is
-trained is kept in float32 and rounded when a block is put together, so the shares are the masters. Where one process
-has everything, and for scores, saving and snapshots, there is the model as everybody knows it.
+trained is kept in float32 and rounded when a block is put together, so the shares are the masters. For scores and for
+saving each process has the whole model, in the format that it computes in.
 """
 
 from __future__ import annotations
@@ -18,17 +18,59 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from finetune.errors import InputError
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from torch.distributed.device_mesh import DeviceMesh
 
-ASKED = "ACCELERATE_USE_FSDP"  # what a launcher says, in the environment
-VERSION, RESHARD, OFFLOAD = "FSDP_VERSION", "FSDP_RESHARD_AFTER_FORWARD", "FSDP_OFFLOAD_PARAMS"
+# what a launcher says, in the environment
+ASKED, VERSION, RESHARD = "ACCELERATE_USE_FSDP", "FSDP_VERSION", "FSDP_RESHARD_AFTER_FORWARD"
 ON_FIRST = "FSDP_CPU_RAM_EFFICIENT_LOADING"  # has transformers read weights in the first process alone
+LACKING = ("FSDP_OFFLOAD_PARAMS", "FSDP_ACTIVATION_CHECKPOINTING")  # what there is not
+DROPPED = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")  # of a config: a share of blocks that are left out
+
+
+def stage() -> int | None:
+    """The stage of ZeRO, 2 or 3, that a launcher asks several processes for; None: each is to hold the whole model."""
+    if os.environ.get(ASKED, "").lower() != "true" or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return None
+    return 3 if os.environ.get(RESHARD, "true").lower() == "true" else 2
+
+
+def check() -> None:
+    """
+    Raises:
+        InputError: the launcher asks for what there is not.
+    """
+    if os.environ.get(ASKED, "").lower() != "true":
+        return
+    if (version := os.environ.get(VERSION, "1")) != "2":
+        raise InputError(
+            f"{VERSION} must be 2, got {version}: write fsdp_version: 2, as recipes/machines/fsdp2.yaml does"
+        )
+    if (reshard := os.environ.get(RESHARD, "true")).lower() not in ("true", "false"):
+        raise InputError(f"{RESHARD} must be true or false, got {reshard}")
+    for name in LACKING:
+        if os.environ.get(name, "false").lower() != "false":
+            raise InputError(f"{name} must be false, got {os.environ[name]}: there is no such thing here")
+    os.environ[ON_FIRST] = "false"
+
+
+def rest(device: torch.device) -> torch.device:
+    """Where a model is before and after it is trained, given where it computes."""
+    return device if stage() is None else torch.device("cpu")
+
+
+def layout(module: nn.Module, accelerator: Accelerator) -> Layout:
+    """How the processes hold a module while it is trained.
+
+    Raises:
+        InputError: it cannot be spread as the launcher asks.
+    """
+    return Layout(module) if stage() is None else Sharded(module, accelerator)
 
 
 class Learned(Protocol):
@@ -48,41 +90,16 @@ class Learning(Learned, Protocol):
 
     def in_full(self) -> Iterator[tuple[nn.Parameter, Tensor | None, Tensor]]: ...
 
-
-def asked() -> bool:
-    """Whether the launcher is to spread the model.
-
-    Raises:
-        InputError: in a way that there is not.
-    """
-    if os.environ.get(ASKED, "").lower() != "true":
-        return False
-    if (version := os.environ.get(VERSION, "1")) != "2":
-        raise InputError(
-            f"{VERSION} must be 2, got {version}: write fsdp_version: 2, as recipes/machines/fsdp2.yaml does"
-        )
-    if os.environ.get(OFFLOAD, "false").lower() == "true":
-        raise InputError(f"{OFFLOAD} is true, and shares stay where they compute: write fsdp_offload_params: false")
-    os.environ[ON_FIRST] = "false"
-    return True
+    def drop(self) -> None: ...
 
 
-def spread(module: nn.Module, accelerator: Accelerator) -> Whole:
-    """How the processes hold a module while it is trained.
+class Layout:
+    """How a process holds a model while it is trained. This one has all of it; where it has not, see `Sharded`.
 
-    Raises:
-        InputError: as `asked` does.
-    """
-    return Sharded(module, accelerator) if asked() and accelerator.num_processes > 1 else Whole(module)
-
-
-class Whole:
-    """Every process has all of it: what there is of a tensor here is all there is.
-
-    `layout(**inputs)` is the module's forward pass.
+    `layout(**inputs)` is the model's forward pass.
     """
 
-    shared = False  # whether there is less of a tensor here than all of it
+    spread = False  # whether there is less of a tensor here than all of it
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module  # that is trained
@@ -94,16 +111,16 @@ class Whole:
         """The module in what is trained that stands for one in what was given."""
         return child
 
+    def tables(self, rows: Mapping[nn.Parameter, Tensor]) -> Mapping[nn.Parameter, Tensor]:
+        """Rows by tables of what was given, as rows by those of what is trained."""
+        return rows
+
     def here(self, tensor: Tensor) -> Tensor:
         """What this process has of a parameter or its gradient."""
         return tensor
 
-    def reached(self, rows: Mapping[nn.Parameter, Tensor]) -> Mapping[nn.Parameter, Tensor]:
-        """Of a table in what is trained the rows that training looks up, given those of what was given."""
-        return rows
-
     def rows(self, parameter: nn.Parameter, rows: Tensor) -> Tensor:
-        """Which of these rows, in order, are here, and as the how manieth."""
+        """Where in this process' share those of these rows stand that are in it."""
         return rows
 
     def gathered(self, parameter: nn.Parameter, share: Tensor, rows: Tensor | None) -> Tensor:
@@ -132,57 +149,57 @@ class Whole:
         yield
 
     def learned(self, masters: Learning) -> Learned:
-        """At the end of training: the module that was given has its weights."""
+        """At the end of training: the module that was given has its weights, where it computes."""
         return masters
 
 
-class Sharded(Whole):
-    """A copy of it is spread; the module itself waits in the hosts' memory."""
+class Sharded(Layout):
+    """A copy of it is spread; the module itself waits in the hosts' memory.
 
-    shared = True
+    Raises:
+        InputError: processes would leave out blocks, each others, and a block needs a share of every one.
+    """
+
+    spread = True
 
     def __init__(self, module: nn.Module, accelerator: Accelerator) -> None:
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+        from torch.distributed.tensor import DTensor
 
+        _check_whole(module)
         self.given, self.device = module, accelerator.device
         self.rank, self.world = accelerator.process_index, accelerator.num_processes
-        self.places = {id(child): name for name, child in module.named_modules()}
-        dtype = next(module.parameters()).dtype
-        spread = copy.deepcopy(module.to("cpu"))
-        for parameter in spread.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
-        policy = MixedPrecisionPolicy(dtype, torch.float32, cast_forward_inputs=False)
-        again = os.environ.get(RESHARD, "true").lower() == "true"
-        for part in (*_blocks(spread), spread):
-            fully_shard(
-                part, mesh=_mesh(self.device.type), mp_policy=policy, reshard_after_forward=again and part is not spread
-            )
-        super().__init__(spread)
-
-    def __call__(self, **inputs: Tensor) -> Any:
-        with warnings.catch_warnings():  # nothing is changed in place, of which torch warns
-            warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
-            return self.module(**inputs)
+        self.names = {child: name for name, child in module.named_modules()}
+        policy = MixedPrecisionPolicy(next(module.parameters()).dtype, torch.float32, cast_forward_inputs=False)
+        super().__init__(copy.deepcopy(module.to("cpu")))
+        for part in (*_blocks(self.module), self.module):
+            for parameter in part.parameters():  # a part after the other: on the host, too, there is room for one
+                if parameter.requires_grad and not isinstance(parameter, DTensor):
+                    parameter.data = parameter.data.float()
+            again = stage() == 3 and part is not self.module
+            fully_shard(part, mesh=_mesh(self.device.type), mp_policy=policy, reshard_after_forward=again)
+        # that nothing changes in place what a block gives, of which torch warns, the tests of every family show
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
 
     def child(self, child: nn.Module) -> nn.Module:
-        return self.module.get_submodule(self.places[id(child)])
+        return self.module.get_submodule(self.names[child])
+
+    def tables(self, rows: Mapping[nn.Parameter, Tensor]) -> Mapping[nn.Parameter, Tensor]:
+        names = {parameter: name for name, parameter in self.given.named_parameters()}
+        return {self.module.get_parameter(names[table]): each for table, each in rows.items()}
 
     def here(self, tensor: Tensor) -> Tensor:
         return tensor.to_local()  # pyright: ignore[reportAttributeAccessIssue]
-
-    def reached(self, rows: Mapping[nn.Parameter, Tensor]) -> Mapping[nn.Parameter, Tensor]:
-        names = {id(parameter): name for name, parameter in self.given.named_parameters()}
-        return {self.module.get_parameter(names[id(parameter)]): each for parameter, each in rows.items()}
 
     def rows(self, parameter: nn.Parameter, rows: Tensor) -> Tensor:
         first, end = self._span(parameter)
         return rows[(rows >= first) & (rows < end)] - first
 
+    @torch.no_grad()
     def gathered(self, parameter: nn.Parameter, share: Tensor, rows: Tensor | None) -> Tensor:
         from torch.distributed.tensor import DTensor
 
-        spread: Any = parameter
+        tensor: Any = parameter
         if not share.ndim:  # how many updates there were
             return share
         if rows is not None:
@@ -190,8 +207,8 @@ class Sharded(Whole):
             whole[self._places(parameter, rows)] = share
             torch.distributed.all_reduce(whole)  # a number and zeros are that number
             return whole
-        layout = {"shape": parameter.shape, "stride": parameter.stride()}
-        return DTensor.from_local(share, spread.device_mesh, spread.placements, run_check=False, **layout).full_tensor()
+        size = {"shape": parameter.shape, "stride": parameter.stride()}
+        return DTensor.from_local(share, tensor.device_mesh, tensor.placements, run_check=False, **size).full_tensor()
 
     def share(self, parameter: nn.Parameter, whole: Tensor, rows: Tensor | None) -> Tensor:
         if not whole.ndim:
@@ -208,7 +225,7 @@ class Sharded(Whole):
         return first, first + here
 
     def _places(self, parameter: nn.Parameter, rows: Tensor) -> slice:
-        """Which of these rows, in order, are here."""
+        """Which of these rows, in ascending order, are here."""
         first, end = self._span(parameter)
         return slice(int((rows < first).sum()), int((rows < end).sum()))
 
@@ -224,7 +241,9 @@ class Sharded(Whole):
 
     @contextmanager
     def lent(self, masters: Learning) -> Iterator[None]:
-        self._put_together(masters)
+        for _ in self._put_together(masters):
+            pass
+        self.given.to(self.device)
         try:
             yield
         finally:
@@ -232,34 +251,34 @@ class Sharded(Whole):
 
     def learned(self, masters: Learning) -> Learned:
         own, names = dict(self.given.named_parameters()), self._names()
-        unreached = [own[names[id(each)]] for each in masters.unreached]
-        return _Gathered(unreached, masters.bytes, self._put_together(masters))
+        unreached, size = [own[names[each]] for each in masters.unreached], masters.bytes
+        rounded = {
+            parameter: whole.cpu()
+            for parameter, whole in self._put_together(masters)
+            if self.rank == 0 and parameter.dtype != whole.dtype
+        }
+        masters.drop()  # before the whole model comes, for which there may be no room beside
+        self.given.to(self.device)
+        return _Gathered(unreached, size, rounded)
 
-    def _names(self) -> dict[int, str]:
-        return {id(parameter): name for name, parameter in self.module.named_parameters()}
+    def _names(self) -> dict[nn.Parameter, str]:
+        return {parameter: name for name, parameter in self.module.named_parameters()}
 
     @torch.no_grad()
-    def _put_together(self, masters: Learning) -> dict[nn.Parameter, Tensor]:
-        """Put what is trained into the module that was given.
-
-        Returns:
-            In the first process: what is rounded there, in full and in the host's memory.
-        """
-        self.given.to(self.device)
-        own, names, full = dict(self.given.named_parameters()), self._names(), dict[nn.Parameter, Tensor]()
+    def _put_together(self, masters: Learning) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Put what is trained into the module that was given, on the host: its parameters, and their exact numbers."""
+        own, names = dict(self.given.named_parameters()), self._names()
         for parameter, rows, master in masters.in_full():
-            rounded = own[names[id(parameter)]]
-            whole = master if rows is None else rounded.float().index_copy(0, rows.to(self.device), master)
+            rounded = own[names[parameter]]
+            whole = master if rows is None else rounded.float().index_copy(0, rows, master.to(rounded.device))
             rounded.copy_(whole)
-            if self.rank == 0 and rounded.dtype != whole.dtype:
-                full[rounded] = whole.cpu()
+            yield rounded, whole
         for name, buffer in self.given.named_buffers():
             buffer.copy_(self.module.get_buffer(name))
-        return full
 
 
 class _Gathered:
-    """Of a model that was spread: what no gradient came to, and the numbers of what is rounded in it."""
+    """Of a model that was spread: what no gradient came to, and in the first process the numbers of what is rounded."""
 
     def __init__(
         self, unreached: list[nn.Parameter], bytes_: tuple[int, int], full: Mapping[nn.Parameter, Tensor]
@@ -268,14 +287,27 @@ class _Gathered:
 
     def unrounded(self) -> None:
         for parameter, whole in self.full.items():
-            parameter.data = whole.to(parameter.device)
+            parameter.data = whole  # on the host, where it is saved from
         self.full = {}
 
 
-def _blocks(module: nn.Module) -> list[nn.Module]:
-    """What is put together by itself, inner ones first: each block of a list of blocks."""
-    lists = [each for each in module.modules() if isinstance(each, nn.ModuleList)]
-    return [block for each in reversed(lists) for block in each if any(True for _ in block.parameters())]
+def _check_whole(module: nn.Module) -> None:
+    config = getattr(module, "config", None)
+    for name in DROPPED:
+        if share := getattr(config, name, 0.0):
+            raise InputError(
+                f"{name} must be 0 in config.json where the model is spread over processes, got {share}: each would "
+                "leave out other blocks, and of every block all have a share; or launch with recipes/machines/gpus.yaml"
+            )
+
+
+def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """What is put together by itself: each block of the outermost lists."""
+    for child in module.children():
+        if isinstance(module, nn.ModuleList) and not isinstance(child, (nn.ModuleList, nn.ModuleDict)):
+            yield from [child] if any(True for _ in child.parameters()) else []
+        else:
+            yield from _blocks(child)
 
 
 @cache

@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from finetune import allocator, batches, precision
+from finetune import allocator, batches, precision, sharded
 from finetune.encode import Batch, Examples
 from finetune.errors import InputError
 from finetune.exchange import OUT_OF_MEMORY, Exchange, alike
@@ -24,7 +24,7 @@ from finetune.keeper import Keeper
 from finetune.masters import Masters
 from finetune.optim import AdamW, Budget
 from finetune.progress import Silent
-from finetune.sharded import Learned, Whole, spread
+from finetune.sharded import Layout, Learned
 from finetune.state import State
 
 LOG_EVERY = 10  # updates; reading a loss makes an accelerator wait, so it is not done at each
@@ -41,7 +41,7 @@ class Fit:
     seconds: float  # of updates alone: validation is not in it
     diverged: bool
     micro_batch: int | None = None  # largest number of examples in one forward pass; None: a process' whole share
-    learned: Learned | None = None  # None: nothing was rounded
+    learned: Learned | None = None  # None: it was trained without the loop
 
     @property
     def unreached(self) -> list[nn.Parameter]:
@@ -82,13 +82,14 @@ def fit(
 
     Raises:
         Stopped: somebody asked for it.
-        InputError: memory does not suffice for a single example.
+        InputError: memory does not suffice for a single example; or the model is to be spread over processes, and
+            memory does not suffice for a piece, or it cannot be spread.
     """
     alike(module, accelerator)
     dtype = next(module.parameters()).dtype
-    layout = spread(module, accelerator)
-    masters = Masters(optim.groups(layout.module), optim.build, layout.reached(reached), layout)
-    exchange = Exchange(layout.module, masters, accelerator, shared=layout.shared)
+    layout = sharded.layout(module, accelerator)
+    masters = Masters(optim.groups(layout.module), optim.build, layout.tables(reached), layout)
+    exchange = Exchange(layout.module, masters, accelerator, spread=layout.spread)
     state, best = State(layout.module, masters, accelerator), _Best(budget.patience)
     state.count.micro_batch = budget.micro_batch
     together = precision.tokens_per_piece(accelerator.device)
@@ -184,7 +185,7 @@ def _fitting(
     state: State,
     keeper: Keeper,
     exchange: Exchange,
-    layout: Whole,
+    layout: Layout,
 ) -> tuple[Tensor, int]:
     """`backward`, in pieces half as large, and half again, where some process' memory does not suffice.
 
@@ -199,30 +200,36 @@ def _fitting(
     """
     while True:
         random, total = state.random(), None
+        most = max(map(len, cut(whole, 0)))  # of the first process, whose part is the largest: the same for all
         try:
             total = backward(whole)
         except (MemoryError, RuntimeError) as error:
             if not allocator.ran_out(error):
                 raise
-            if layout.shared:
-                most = max(map(len, cut(whole, 0)))
-                raise InputError(
-                    f"memory does not suffice for {most} examples at a time, and a model that is spread over processes "
-                    f"cannot try fewer by itself: --set budget.micro_batch={max(1, most // 2)}"
-                ) from error
+            if layout.spread:
+                raise _short_of_memory(most) from error
         # only here, where the error is gone, is what its frames held free again
         exchange.close()
         wanted = exchange.greatest(OUT_OF_MEMORY if total is None else keeper.wants(state.count.step + 1))
         if total is not None and wanted < OUT_OF_MEMORY:
             return total, wanted
-        most = max(map(len, cut(whole, 0)))  # of the first process, whose part is the largest: the same for all
         if most == 1:
-            raise InputError("memory does not suffice for a single example: shorten texts, or train fewer parameters")
+            raise _short_of_memory(most)
         state.masters.forget()
         state.draw_again(random)
         allocator.return_freed()
         state.count.micro_batch = math.ceil(most / 2)
         keeper.record({"step": state.count.step, "micro_batch": state.count.micro_batch, "why": "out of memory"})
+
+
+def _short_of_memory(most: int) -> InputError:
+    """What to say where it does not suffice for so many examples at a time, and fewer cannot be tried."""
+    if most == 1:
+        return InputError("memory does not suffice for a single example: shorten texts, or train fewer parameters")
+    return InputError(
+        f"memory does not suffice for {most} examples at a time, and a model that is spread over processes cannot try "
+        f"fewer by itself: --set budget.micro_batch={most // 2}"
+    )
 
 
 def solved(solve: Callable[[Silent], int], train: Examples, progress: Silent) -> Fit:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,9 +18,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import tiny
 from accelerate import PartialState
-from torch import Tensor
+from told import Told
+from torch.distributed.fsdp import FSDPModule
 
 from finetune import (
     AdamW,
@@ -34,12 +37,15 @@ from finetune import (
     Translation,
     run,
     sharded,
+    snapshots,
 )
 from finetune.data.toy import ToyPairs
 from finetune.keeper import RunKeeper
 from finetune.masters import Masters
 from finetune.session import session
 from finetune.sharded import ASKED, RESHARD, VERSION
+from finetune.signals import Stopped
+from finetune.state import State
 from finetune.transformer.systems.recurrent import Recurrent
 from finetune.transformer.systems.transformer import Transformer
 from finetune.transformer.tokenizers.words import Words
@@ -49,7 +55,7 @@ SYSTEMS = {
     "lstm": Recurrent(width=32, layers=2),
     "transformer": Transformer(width=32),
 }
-KILLED_AFTER = 3  # updates
+LAST = 6  # updates before a run is stopped: in its second epoch, when there is a best one already
 
 
 class Killed(BaseException):
@@ -76,24 +82,63 @@ def killed() -> Iterator[None]:
     """Both processes end once the snapshot of an update is there."""
     after = RunKeeper.after
 
-    def ends(self: RunKeeper, state: object, wanted: int) -> None:
-        after(self, state, wanted)  # pyright: ignore[reportArgumentType]
-        if state.count.step == KILLED_AFTER:  # pyright: ignore[reportAttributeAccessIssue]
+    def ends(self: RunKeeper, state: State, wanted: int) -> None:
+        after(self, state, wanted)
+        if state.count.step == LAST:
             raise Killed
 
-    RunKeeper.after = ends  # pyright: ignore[reportAttributeAccessIssue]
+    with patched(RunKeeper, "after", ends), ended(Killed):
+        yield
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """One of them is asked to stop."""
+    wants = RunKeeper.wants
+
+    def asks(self: RunKeeper, step: int) -> int:
+        return signal.SIGTERM if step == LAST and not self.writes else wants(self, step)
+
+    with patched(RunKeeper, "wants", asks), ended(Stopped):
+        yield
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """There is no room for more than a tensor of a snapshot."""
+
+    def written(_: Path, tensors: Iterator[object]) -> Iterator[Path]:
+        next(tensors)
+        raise OSError("no room")
+        yield
+
+    with patched(snapshots, "_written", written):
+        yield
+
+
+@contextmanager
+def patched(owner: object, name: str, by: object) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, by)
     try:
         yield
-    except Killed:
-        pass
     finally:
-        RunKeeper.after = after
+        setattr(owner, name, before)
+
+
+@contextmanager
+def ended(by: type[BaseException]) -> Iterator[None]:
+    try:
+        yield
+    except by:
+        return
+    raise AssertionError(f"nothing ended by {by.__name__}")
 
 
 def recipe(kind: str, folder: Path) -> Recipe:
     """A kind is what is trained, how, and in which format: bert-full, gpt2-lora-bfloat16, marian-writes."""
     family, how, *precision = kind.split("-")
-    budget = Budget(epochs=2, batch_size=16, micro_batch=3, snapshot_every=KILLED_AFTER)
+    budget = Budget(epochs=2, batch_size=16, micro_batch=3, snapshot_every=3)
     name = "bfloat16" if precision else "float32"
     if how == "scratch":
         blank = Blank(system=SYSTEMS[family], tokenizer=Words(), texts=ToyPairs())
@@ -125,16 +170,31 @@ def checkpoints(kinds: list[str], folder: Path) -> None:
             tiny.write(family, folder / family)
 
 
-def held(recipe: Recipe) -> tuple[int, int, int]:
-    """Numbers in this process: of a spread model's weights, of its masters; and of the whole model."""
+def held(recipe: Recipe) -> dict[str, object]:
+    """Of a spread model: the numbers that this process has of weights, and of masters; and those of the whole.
+
+    And how many blocks are whole after a forward pass at each stage.
+    """
     here = session(recipe)
     module = recipe.method.trainee(here.material()).module
-    whole = sum(parameter.numel() for parameter in module.parameters())
-    with spread():
-        layout = sharded.spread(module, here.accelerator)
-    masters = Masters(recipe.method.optim.groups(layout.module), recipe.method.optim.build, {}, layout)
-    shares = [layout.here(parameter) for parameter in layout.module.parameters()]
-    return sum(map(Tensor.numel, shares)), sum(map(Tensor.numel, masters.masters)), whole
+    seen: dict[str, object] = {"whole": sum(parameter.numel() for parameter in module.parameters())}
+    for name in ("stage-2", "spread"):
+        with LAYOUTS[name]():
+            layout = sharded.Sharded(module, here.accelerator)
+        layout(**here.examples()["train"].batch(np.arange(2)).inputs)
+        groups = [each._get_fsdp_state()._fsdp_param_group for each in layout.module.modules() if is_block(each)]  # pyright: ignore
+        seen[name] = sum(not each.is_sharded for each in groups if each is not None)
+        for each in layout.module.modules():
+            if isinstance(each, FSDPModule):
+                each.reshard()
+        masters = Masters(recipe.method.optim.groups(layout.module), recipe.method.optim.build, {}, layout)
+        seen["weights"] = sum(layout.here(each).numel() for each in layout.module.parameters())
+        seen["masters"] = sum(each.numel() for each in masters.masters)
+    return seen
+
+
+def is_block(module: object) -> bool:
+    return isinstance(module, FSDPModule) and type(module).__name__.endswith("Layer")
 
 
 def main(folder: Path, kinds: list[str]) -> None:
@@ -146,15 +206,23 @@ def main(folder: Path, kinds: list[str]) -> None:
     first, folder = recipe(kinds[0], folder), folder / kinds[0]
     with LAYOUTS["stage-2"]():
         run(first, out=folder / "stage-2")
+    with spread(), full_disk():
+        run(first, out=folder / "full-disk")
     patient = replace(first, budget=replace(first.budget, patience=2))
     for name in ("whole", "spread"):
         with LAYOUTS[name]():
             run(patient, out=folder / f"patient-{name}")
-    for name, other in (("whole", "spread"), ("spread", "whole"), ("spread", "spread")):
-        with LAYOUTS[name](), killed():
-            run(patient, out=folder / f"{name}-{other}")
+    for name, other, stopped in (
+        ("whole", "spread", killed),
+        ("spread", "whole", killed),
+        ("spread", "spread", asked),
+    ):
+        told, out = Told(), folder / f"{name}-{other}"
+        with LAYOUTS[name](), stopped():
+            run(patient, out=out)
         with LAYOUTS[other]():
-            run(patient, out=folder / f"{name}-{other}")
+            run(patient, out=out, progress=told)
+        assert f"goes on after update {LAST}" in told.lines, told.lines
     (folder / f"rank-{PartialState().process_index}.json").write_text(json.dumps(held(first)))
 
 

@@ -25,7 +25,7 @@ STARTED = {
     "fsdp2": 2,
     "zero2": 2,
 }  # on all machines together
-SHARDED = ("fsdp2", "zero2")
+SHARDED = {"fsdp2": 3, "zero2": 2}  # stages of ZeRO
 
 
 def test_every_file_is_tried() -> None:
@@ -47,6 +47,7 @@ def test_accelerate_would_start_so_many_processes_that_train_as_ours_do(
     assert (given.num_processes, given.mixed_precision) == (count, "no")
     assert not any((given.use_deepspeed, given.use_megatron_lm, given.use_parallelism_config))
     assert given.use_fsdp == (name in SHARDED)
+    assert str(given.fsdp_reshard_after_forward).lower() == ("false" if SHARDED.get(name) == 2 else "true")
     assert given.num_machines == (2 if name == "two_nodes" else 1)
     assert given.use_cpu == (name == "cpu")
 
@@ -77,7 +78,7 @@ def test_a_recipe_runs_on_the_machines_there_are_here(
     assert done.returncode == 0, done.stderr
     (record,) = (tmp_path / "out").glob("*/*/result.json")
     environment = json.loads(record.read_text())["environment"]
-    assert (environment["processes"], environment["sharded"]) == (STARTED[name], name in SHARDED)
+    assert (environment["processes"], environment["zero_stage"]) == (STARTED[name], SHARDED.get(name))
 
 
 @pytest.mark.parametrize(
@@ -93,9 +94,9 @@ def test_loops_that_are_not_ours_are_refused_with_what_works(
 ) -> None:
     monkeypatch.setenv(variable, "true")
     words = (
-        f"{variable} is true, and {named} has a training loop of its own; here a model is spread over processes by "
-        "recipes/machines/fsdp2.yaml (as ZeRO-3 does it) or zero2.yaml (as ZeRO-2 does), and gpus.yaml gives each "
-        "process all of it"
+        f"{variable} is true, and {named} is another way to train than the loop here, which spreads a model over "
+        "processes by recipes/machines/fsdp2.yaml (as ZeRO-3 does it) or zero2.yaml (as ZeRO-2 does), and by gpus.yaml "
+        "gives each process all of it"
     )
     with pytest.raises(InputError) as refused:
         run(toy("bert"), out=tmp_path)
@@ -114,4 +115,4 @@ def test_the_refusal_is_one_line_and_exit_code_2(
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     assert cli.main(["run", str(script), "--out", str(tmp_path / "out")]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("finetune: ACCELERATE_USE_DEEPSPEED is true, and DeepSpeed has a training loop of its own")
+    assert last.startswith("finetune: ACCELERATE_USE_DEEPSPEED is true, and DeepSpeed is another way to train")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import layouts
 import numpy as np
@@ -18,9 +19,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from finetune import InputError, sharded, train
-from finetune.sharded import ASKED, OFFLOAD, ON_FIRST, VERSION, Whole
+from finetune.sharded import ASKED, ON_FIRST, RESHARD, VERSION, Layout
 
-QUICK = ("bert-full", "bert-lora-bfloat16", "gpt2-writes")
+QUICK = ("bert-full-bfloat16", "bert-full", "bert-lora", "gpt2-writes")
 SLOW = [f"{family}-{method}" for family in tiny.CONFIGS for method in ("full", "lora")]
 SLOW += [f"{family}-writes" for family in tiny.ENCODER_DECODERS]
 SLOW += [f"{system}-scratch" for system in layouts.SYSTEMS]
@@ -56,6 +57,13 @@ def apart(one: Path, other: Path) -> float:
     return max(float((ours[name] - theirs[name]).abs().max()) for name in ours if "key.bias" not in name)
 
 
+def ranks(folder: Path) -> list[dict[str, int]]:
+    """What each process has seen."""
+    paths = sorted((folder / QUICK[0]).glob("rank-*.json"))
+    assert len(paths) == 2
+    return [json.loads(path.read_text()) for path in paths]
+
+
 def losses(folder: Path) -> list[float]:
     (path,) = folder.rglob("curve.jsonl")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -86,21 +94,28 @@ def test_it_is_scored_and_saved_as_a_whole_one(two: Path) -> None:
             (record,) = (two / kind / layout).rglob("result.json")
             result = json.loads(record.read_text())
             assert (result["status"], result["broken"]) == ("done", [])
-            assert result["environment"]["sharded"] == (layout == "spread")
+            assert result["environment"]["zero_stage"] == (3 if layout == "spread" else None)
             found.append((result["scores"], result["validation"], result["saved_bytes"]))
         assert found[0] == found[1]
 
 
 def test_what_is_saved_of_a_model_that_computes_in_bfloat16_is_not_rounded(two: Path) -> None:
-    saved = weights(two / "bert-lora-bfloat16" / "spread")
-    assert any((each != each.bfloat16().float()).any() for name, each in saved.items() if "lora" in name)
+    saved = weights(two / "bert-full-bfloat16" / "spread")
+    assert all((each != each.bfloat16().float()).any() for name, each in saved.items() if name.endswith("dense.weight"))
 
 
 def test_each_process_has_about_its_share_of_weights_and_masters(two: Path) -> None:
-    for path in sorted((two / QUICK[0]).glob("rank-*.json")):
-        weights, masters, whole = json.loads(path.read_text())
-        assert 0.4 * whole < weights < 0.6 * whole
-        assert 0.4 * whole < masters < 0.6 * whole
+    for seen in ranks(two):
+        assert 0.4 * seen["whole"] < seen["weights"] < 0.6 * seen["whole"]
+        assert 0.4 * seen["whole"] < seen["masters"] < 0.6 * seen["whole"]
+
+
+def test_blocks_stay_whole_after_the_forward_pass_at_stage_2_alone(two: Path) -> None:
+    assert [(seen["stage-2"], seen["spread"]) for seen in ranks(two)] == [(2, 0), (2, 0)]
+
+
+def test_a_full_disk_ends_no_run(two: Path) -> None:
+    assert apart(two / QUICK[0] / "full-disk", two / QUICK[0] / "spread") == 0.0
 
 
 def test_the_best_epoch_is_kept_and_validated_with_the_whole_model(two: Path) -> None:
@@ -116,7 +131,7 @@ def test_a_snapshot_of_one_goes_on_as_the_other(two: Path, name: str) -> None:
     assert losses(folder / name) == pytest.approx(losses(folder / "patient-whole"), abs=1e-6)
 
 
-def test_one_that_is_killed_ends_with_the_bytes_of_one_that_is_not(two: Path) -> None:
+def test_one_that_was_asked_to_stop_in_one_process_ends_with_the_bytes_of_one_that_was_not(two: Path) -> None:
     killed, whole = (
         {path.name: path.read_bytes() for path in (two / QUICK[0] / name).rglob("*") if path.suffix in KEPT}
         for name in ("spread-spread", "patient-spread")
@@ -131,30 +146,60 @@ def test_one_that_is_killed_ends_with_the_bytes_of_one_that_is_not(two: Path) ->
         ({VERSION: "1"}, "FSDP_VERSION must be 2, got 1: write fsdp_version: 2, as recipes/machines/fsdp2.yaml does"),
         ({}, "FSDP_VERSION must be 2, got 1"),
         (
-            {VERSION: "2", OFFLOAD: "true"},
-            "FSDP_OFFLOAD_PARAMS is true, and shares stay where they compute: write fsdp_offload_params: false",
+            {VERSION: "2", "FSDP_OFFLOAD_PARAMS": "true"},
+            "FSDP_OFFLOAD_PARAMS must be false, got true: there is no such",
         ),
+        (
+            {VERSION: "2", "FSDP_ACTIVATION_CHECKPOINTING": "true"},
+            "FSDP_ACTIVATION_CHECKPOINTING must be false, got true",
+        ),
+        ({VERSION: "2", RESHARD: "8"}, "FSDP_RESHARD_AFTER_FORWARD must be true or false, got 8"),
     ],
 )
 def test_other_ways_to_spread_are_refused(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], words: str) -> None:
     for name, value in {ASKED: "true", **given}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=words):
-        sharded.asked()
+        sharded.check()
 
 
 def test_every_process_reads_the_weights_whatever_the_launcher_says(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {ASKED: "true", VERSION: "2", ON_FIRST: "true"}.items():
         monkeypatch.setenv(name, value)
-    assert sharded.asked()
+    sharded.check()
     assert os.environ[ON_FIRST] == "false"
 
 
-class _Spread(Whole):
-    shared = True
+@pytest.mark.parametrize(("world", "reshard", "stage"), [(1, "true", None), (2, "true", 3), (2, "false", 2)])
+def test_one_process_alone_has_the_whole_model(
+    monkeypatch: pytest.MonkeyPatch, world: int, reshard: str, stage: int | None
+) -> None:
+    for name, value in {ASKED: "true", VERSION: "2", RESHARD: reshard, "WORLD_SIZE": str(world)}.items():
+        monkeypatch.setenv(name, value)
+    assert sharded.stage() == stage
 
 
-def test_where_memory_runs_out_of_a_spread_model_it_is_said_what_to_set() -> None:
+def test_a_model_that_leaves_out_blocks_at_random_is_refused() -> None:
+    module = nn.Module()
+    module.config = SimpleNamespace(encoder_layerdrop=0.1)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(
+        InputError, match="encoder_layerdrop must be 0 in config.json where .* got 0.1: each would leave"
+    ):
+        sharded.Sharded(module, SimpleNamespace())  # pyright: ignore[reportArgumentType]
+
+
+class _Spread(Layout):
+    spread = True
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (16, "memory does not suffice for 8 examples at a time.*--set budget.micro_batch=4"),
+        (2, "memory does not suffice for a single example"),
+    ],
+)
+def test_where_memory_runs_out_of_a_spread_model_it_is_said_what_to_set(rows: int, words: str) -> None:
     def backward(_: np.ndarray) -> torch.Tensor:
         raise MemoryError
 
@@ -163,9 +208,8 @@ def test_where_memory_runs_out_of_a_spread_model_it_is_said_what_to_set() -> Non
 
     given: tuple[Callable[..., object], ...] = (backward, cut)
     state, layout = _State(), _Spread(nn.Identity())
-    words = "memory does not suffice for 8 examples at a time.*--set budget.micro_batch=4"
     with pytest.raises(InputError, match=words):
-        train._fitting(*given, np.arange(16), state, None, None, layout)  # pyright: ignore
+        train._fitting(*given, np.arange(rows), state, None, None, layout)  # pyright: ignore
 
 
 class _State:

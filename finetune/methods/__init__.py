@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from finetune import sharded
 from finetune.anatomy import backbone
 from finetune.checkpoint import Weights
 from finetune.encode import Examples
@@ -143,7 +144,7 @@ class Method(Part, ABC):
     def trainee(self, material: Material) -> Trainee:
         model, head = material.build(material.weights)
         count = sum(parameter.numel() for parameter in model.parameters())
-        module = cast(self.prepare(model, head), material.device, material.dtype)
+        module = cast(self.prepare(model, head), sharded.rest(material.device), material.dtype)
         reached = _reached(model, material.examples["train"])
         return Trainee(module=module, examples=material.examples, parameters=count, reached=reached)
 
