@@ -25,7 +25,7 @@ from finetune.outputs import RunFolder, size
 from finetune.peers import Lost, named, others
 from finetune.progress import Silent
 from finetune.recipe import Recipe
-from finetune.repeatable import repeatable
+from finetune.repeatable import undisturbed
 from finetune.result import Result
 from finetune.session import SPLITS, Session, Shelf, session
 from finetune.signals import Signals, Stopped
@@ -52,11 +52,9 @@ def run(
 
 def _once(here: Session, folder: RunFolder) -> None:
     """Compute a run, unless another process does; afterwards there is its result."""
-    devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
     holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
     signals = Signals(here.progress.say)
-    # the caller's random numbers go on as if nothing had happened
-    with holding, signals.heard(), torch.random.fork_rng(devices), repeatable(here.accelerator.device):
+    with holding, signals.heard(), undisturbed(here.accelerator.device):
         if folder.result() is None:  # else whoever held the lock a moment ago has finished it
             _told(here, folder, partial(_execute, here, folder, signals))
     here.accelerator.wait_for_everyone()

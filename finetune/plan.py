@@ -27,7 +27,7 @@ from finetune.optim import Budget
 from finetune.outputs import size
 from finetune.progress import Silent
 from finetune.recipe import Recipe
-from finetune.repeatable import repeatable
+from finetune.repeatable import undisturbed
 from finetune.session import Session, Shelf, session
 from finetune.train import Fit
 
@@ -44,8 +44,7 @@ def plan(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None 
     """
     here = session(recipe, progress=progress, shelf=shelf)
     material = here.material()
-    devices = [here.accelerator.device] if here.accelerator.device.type == "cuda" else []
-    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng(devices), repeatable(here.accelerator.device):
+    with tempfile.TemporaryDirectory() as scratch, undisturbed(here.accelerator.device):
         return _forecast(here, material, _small(here, material, Path(scratch)), Path(scratch))
 
 

@@ -53,6 +53,13 @@ def repeatable(device: torch.device) -> Iterator[None]:
         filling.fill_uninitialized_memory = fills
 
 
+@contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """`repeatable`, and afterwards the caller's random numbers go on as if nothing had happened."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), repeatable(device):
+        yield
+
+
 def replace(model: nn.Module) -> None:
     """Interpolate positions by products of matrices, in place: torch's way has no such kernel for its gradient."""
     for module in model.modules():

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -195,11 +195,10 @@ class Sharded(Layout):
         first, end = self._span(parameter)
         return rows[(rows >= first) & (rows < end)] - first
 
-    @torch.no_grad()
     def gathered(self, parameter: nn.Parameter, share: Tensor, rows: Tensor | None) -> Tensor:
         from torch.distributed.tensor import DTensor
 
-        tensor: Any = parameter
+        tensor, share = cast(Any, parameter), share.detach()
         if not share.ndim:  # how many updates there were
             return share
         if rows is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import layouts
 import numpy as np
@@ -16,9 +18,10 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import distributed, nn
 
-from finetune import InputError, sharded, train
+from finetune import AdamW, InputError, sharded, train
+from finetune.masters import Masters
 from finetune.sharded import ASKED, ON_FIRST, RESHARD, VERSION, Layout
 
 QUICK = ("bert-full-bfloat16", "bert-full", "bert-lora", "gpt2-writes")
@@ -186,6 +189,73 @@ def test_a_model_that_leaves_out_blocks_at_random_is_refused() -> None:
         InputError, match="encoder_layerdrop must be 0 in config.json where .* got 0.1: each would leave"
     ):
         sharded.Sharded(module, SimpleNamespace())  # pyright: ignore[reportArgumentType]
+
+
+class Blocks(nn.Module):
+    """A table of which training looks up some rows, two blocks, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(10, 4), nn.Linear(4, 1)
+        self.blocks = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x_NE = self.table(ids)
+        for block in self.blocks:
+            x_NE = block(x_NE).tanh()
+        return self.head(x_NE)
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[torch.device]:
+    """A device, and a group of this process alone that computes on it."""
+    backend = {"cpu": "gloo", "cuda": "nccl"}[request.param]
+    distributed.init_process_group(backend, init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    sharded._mesh.cache_clear()
+    yield torch.device(request.param)
+    sharded._mesh.cache_clear()
+    distributed.destroy_process_group()
+
+
+ON_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")]
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_GPU)], indirect=True)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_all_that_is_done_with_shares_is_done_on_the_device(device: torch.device, dtype: torch.dtype) -> None:
+    """Of one process, whose shares are all there is."""
+    torch.manual_seed(0)
+    optim, rows, ids = AdamW(learning_rate=0.1), torch.tensor([2, 3, 7]), torch.tensor([2, 3, 7, 7], device=device)
+    start = Blocks().to(device, dtype)
+    alone: Any = SimpleNamespace(device=device, process_index=0, num_processes=1, is_main_process=True)
+    left = []
+    for spread in (Layout, lambda module: sharded.Sharded(module, alone)):
+        module = copy.deepcopy(start)
+        layout = spread(module)
+        masters = Masters(
+            optim.groups(layout.module),
+            optim.build,
+            layout.tables({cast(nn.Parameter, module.table.weight): rows}),
+            layout,
+        )
+        masters.collect_at_once()
+        names = {id(parameter): name for name, parameter in layout.module.named_parameters()}
+        for _ in range(2):
+            layout(ids=ids).float().square().sum().backward()
+            masters.step(1.0, 1.0)
+        with layout.lent(masters):
+            said = module(ids).float()
+        state = [(name, tensor.clone()) for name, tensor in masters.state(names)]
+        layout(ids=ids).float().sum().backward()
+        masters.step(1.0, 1.0)
+        masters.put_back(names, state, ())
+        learned = layout.learned(masters)
+        assert torch.equal(module(ids).float(), said)
+        assert not learned.unreached
+        learned.unrounded()
+        left.append((said, *(each.detach().cpu() for each in module.parameters()), *dict(state).values()))
+    for whole, shared in zip(*left, strict=True):
+        assert torch.allclose(whole.cpu(), shared.cpu(), atol=1e-6)
 
 
 class _Spread(Layout):
