@@ -60,7 +60,7 @@ def check() -> None:
 
 
 def rest(device: torch.device) -> torch.device:
-    """Where a model is before and after it is trained, given where it computes."""
+    """Where a model waits to be trained, given where it computes: on the host, if it is to be spread."""
     return device if stage() is None else torch.device("cpu")
 
 
