@@ -288,7 +288,7 @@ def survives(kills: int, script: Path, out: Path) -> int:
     return done
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_killed_at_moments_nobody_chose_the_same_command_ends_with_the_same_bytes(
     checkpoint: Callable[[str], Path], tmp_path: Path, own_cache: Path, kills: int
 ) -> None:

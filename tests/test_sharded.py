@@ -80,6 +80,7 @@ def test_a_spread_model_learns_what_a_whole_one_learns(two: Path, kind: str) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_so_does_every_family_and_every_system(tmp_path: Path) -> None:
     folder = left(SLOW, tmp_path)
     for kind in SLOW:
