@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,7 @@ from finetune.errors import InputError
 from finetune.paired import LEVEL, Difference
 from finetune.result import Result
 
+FREE = 0.01  # seconds; what takes less has not trained, and nothing is so many times that
 MARGIN = 0.01  # of the score: systems that differ by less are taken for equals
 
 
@@ -56,7 +58,7 @@ class Verdict:
     p: float  # of no difference, as it counts among all that were judged together
     among: int  # so many
     margin: float
-    cost: float | None  # seconds of a run of ours over those of theirs; None: they are of different machines
+    cost: float | None  # seconds of a run of ours over those of theirs; None: of different machines
     items: int | None  # about how many test items, at these seeds, would settle it; None: no number would
     seeds: int | None  # the same of seeds, at these items
     unit: str  # what is independent of each other: seeds, or draws of training rows
@@ -83,7 +85,14 @@ class Verdict:
 
     @property
     def _cost(self) -> str:
-        return "times are of different machines" if self.cost is None else f"in {self.cost:.2g} times the time"
+        match self.cost:
+            case None:
+                return "times are of different machines"
+            case 0.0:
+                return "in no time"
+            case math.inf:
+                return f"and {self.theirs} takes no time"
+        return f"in {self.cost:.2g} times the time"
 
     @property
     def _would_settle(self) -> str:
@@ -159,11 +168,18 @@ def _verdict(one: System, other: System, found: Difference, p: float, among: int
         p=p,
         among=among,
         margin=margin,
-        cost=one.seconds / other.seconds if one.machines == other.machines else None,
+        cost=_ratio(one.seconds, other.seconds) if one.machines == other.machines else None,
         items=items,
         seeds=seeds,
         unit="seeds" if len(by_draw(one)) == 1 else "draws of training rows",
     )
+
+
+def _ratio(ours: float, theirs: float) -> float:
+    """Of seconds; 0 and infinity where one has not trained, 1 where neither has."""
+    if theirs < FREE:
+        return 1.0 if ours < FREE else math.inf
+    return 0.0 if ours < FREE else ours / theirs
 
 
 def unfit(system: System, fewest: int = 2) -> str:

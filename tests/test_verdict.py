@@ -338,3 +338,14 @@ def test_times_of_different_machines_are_not_set_against_each_other(result: Resu
         f"accuracy against time on {slow.runs[0].machine}",
         f"accuracy against time on {away.runs[0].machine}",
     ]
+
+
+def test_nothing_is_so_many_times_no_time(result: Result) -> None:
+    trained, asked = system(result, "trained", right(0.9), 9.0), system(result, "asked", right(0.7), 1e-5)
+    (found,) = judge([trained, asked])
+    assert found.sentence.endswith("and asked takes no time")
+    made = verdicts([*trained.runs, *asked.runs])
+    assert made.rows[0][made.header.index("times as long")] == "–"
+    turned = system(result, "trained", right(0.7), 9.0), system(result, "asked", right(0.9), 1e-5)
+    assert judge(turned)[0].sentence.endswith("in no time")
+    assert judge((replace(asked, name="same"), turned[1]))[0].cost == 1.0

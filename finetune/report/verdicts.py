@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from finetune.choice import Limits, best, frontier
@@ -99,7 +100,7 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         f"{verdict.p:.3f}",
         str(found.n),
         " and ".join(map(str, dict.fromkeys(found.seeds))),
-        MISSING if verdict.cost is None else f"{verdict.cost:.2g}",
+        MISSING if verdict.cost in (None, math.inf) else f"{verdict.cost:.2g}",
         MISSING if settled or verdict.items is None else str(verdict.items),
         MISSING if settled or verdict.seeds is None else str(verdict.seeds),
     )
