@@ -3,8 +3,8 @@
 Run     finetune run gpt_headlines --method lora
         accelerate launch recipes/gpt_headlines.py --method full
 Expect  of 320 rows in batches of 8 ROUGE-1 full 34.8 %, LoRA 27.4 %, last layers 12.5 %, as it is 8.3 % (n = 200, three
-        seeds; standard errors of 0.6 to 1.4 and the records in outputs/tables/headlines.json), 3 to 6 minutes a run on a
-        core of an Intel Xeon with AMX
+        seeds; standard errors of 0.6 to 1.4 and the records in outputs/tables/headlines.json), 3 to 6 minutes a run on
+        a core of an Intel Xeon with AMX
 
 A frozen backbone has no head that writes. `--method as_is` is the checkpoint as it comes, asked by "TL;DR:", and
 `--method last_layers` trains the least of it.
