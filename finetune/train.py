@@ -198,22 +198,26 @@ def _fitting(
         InputError: it does not suffice for one example; or not for a piece, and the model is spread over processes,
             which wait for each other in every block and cannot begin anew.
     """
+
+    def largest() -> int:
+        """Examples of a piece: of the first process, whose part is the largest, so that all say the same."""
+        return max(map(len, cut(whole, 0)))
+
     while True:
         random, total = state.random(), None
-        most = max(map(len, cut(whole, 0)))  # of the first process, whose part is the largest: the same for all
         try:
             total = backward(whole)
         except (MemoryError, RuntimeError) as error:
             if not allocator.ran_out(error):
                 raise
             if layout.spread:
-                raise _short_of_memory(most) from error
+                raise _short_of_memory(largest()) from error
         # only here, where the error is gone, is what its frames held free again
         exchange.close()
         wanted = exchange.greatest(OUT_OF_MEMORY if total is None else keeper.wants(state.count.step + 1))
         if total is not None and wanted < OUT_OF_MEMORY:
             return total, wanted
-        if most == 1:
+        if (most := largest()) == 1:
             raise _short_of_memory(most)
         state.masters.forget()
         state.draw_again(random)

@@ -9,7 +9,6 @@ what is left of both to FOLDER.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,8 +18,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tiny
 from accelerate import PartialState
+from interrupted import Killed
 from told import Told
 from torch.distributed.fsdp import FSDPModule
 
@@ -58,20 +59,13 @@ SYSTEMS = {
 LAST = 6  # updates before a run is stopped: in its second epoch, when there is a best one already
 
 
-class Killed(BaseException):
-    """As if every process had ended there."""
-
-
 @contextmanager
 def spread(reshard: str = "true") -> Iterator[None]:
     """What accelerate sets where its file asks for FSDP2."""
-    given = {ASKED: "true", VERSION: "2", RESHARD: reshard}
-    os.environ.update(given)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {ASKED: "true", VERSION: "2", RESHARD: reshard}.items():
+            patch.setenv(name, value)
         yield
-    finally:
-        for name in given:
-            del os.environ[name]
 
 
 LAYOUTS = {"whole": nullcontext, "spread": spread, "stage-2": partial(spread, "false")}
@@ -87,8 +81,10 @@ def killed() -> Iterator[None]:
         if state.count.step == LAST:
             raise Killed
 
-    with patched(RunKeeper, "after", ends), ended(Killed):
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunKeeper, "after", ends)
+        with pytest.raises(Killed):
+            yield
 
 
 @contextmanager
@@ -99,8 +95,10 @@ def asked() -> Iterator[None]:
     def asks(self: RunKeeper, step: int) -> int:
         return signal.SIGTERM if step == LAST and not self.writes else wants(self, step)
 
-    with patched(RunKeeper, "wants", asks), ended(Stopped):
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunKeeper, "wants", asks)
+        with pytest.raises(Stopped):
+            yield
 
 
 @contextmanager
@@ -112,27 +110,9 @@ def full_disk() -> Iterator[None]:
         raise OSError("no room")
         yield
 
-    with patched(snapshots, "_written", written):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshots, "_written", written)
         yield
-
-
-@contextmanager
-def patched(owner: object, name: str, by: object) -> Iterator[None]:
-    before = getattr(owner, name)
-    setattr(owner, name, by)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
-
-
-@contextmanager
-def ended(by: type[BaseException]) -> Iterator[None]:
-    try:
-        yield
-    except by:
-        return
-    raise AssertionError(f"nothing ended by {by.__name__}")
 
 
 def recipe(kind: str, folder: Path) -> Recipe:
