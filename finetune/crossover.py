@@ -39,14 +39,15 @@ def crossover(rows: Sequence[int], ours: Sequence[np.ndarray], theirs: Sequence[
     if len(rows) < 2:
         raise ValueError(f"curves cross between budgets: 2 or more are needed, got {len(rows)}")
     rng, n, log_B = np.random.default_rng(0), ours[0].shape[1], np.log(np.asarray(rows, dtype=float))
-    gap_B = np.array([one_SN.mean() - other_SN.mean() for one_SN, other_SN in zip(ours, theirs, strict=True)])
+    gap_B = np.array([one_SN.mean() - other_SN.mean() for one_SN, other_SN in zip(ours, theirs, strict=True)]).round(12)
     drawn = []
     for start in range(0, DRAWS, PORTION):
         share_DN = rng.multinomial(n, np.full(n, 1 / n), size=min(PORTION, DRAWS - start)) / n
         drawn.append(
             [_drawn(one, share_DN, rng) - _drawn(other, share_DN, rng) for one, other in zip(ours, theirs, strict=True)]
         )
-    gap_DB = np.concatenate(drawn, axis=1).T
+    # A level draw is 0, not the last bit of a sum that each processor adds up in another order.
+    gap_DB = np.concatenate(drawn, axis=1).T.round(12)
     low, high = np.percentile([_crossing(log_B, each_B) for each_B in gap_DB], [2.5, 97.5], method="nearest")
     return Crossover(value=_crossing(log_B, gap_B), low=float(low), high=float(high))
 

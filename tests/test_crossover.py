@@ -33,6 +33,12 @@ def test_one_that_always_leads_crosses_at_nothing_and_one_that_never_does_at_inf
     assert crossover(ROWS, low, high).value == crossover(ROWS, low, high).low == math.inf
 
 
+def test_systems_that_are_level_never_cross_whatever_the_last_bit_of_their_sums_says() -> None:
+    ours, theirs = ([np.full((seeds, 700), 0.1)] * 3 for seeds in (7, 3))
+    found = crossover(ROWS, ours, theirs)
+    assert (found.value, found.low, found.high) == (math.inf, math.inf, math.inf)
+
+
 def test_the_interval_covers_the_crossing_as_often_as_it_says() -> None:
     rng, inside = np.random.default_rng(1), 0
     draws = 60
