@@ -174,20 +174,21 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def needed(found: Difference, margin: float) -> tuple[int | None, int | None]:
-    """About how many test items, at these seeds, or seeds, at these items, would settle it; None: no number would.
+def needed(found: Difference, margin: float, among: int = 1) -> tuple[int | None, int | None]:
+    """Of what is undecided: about how many test items, or seeds, alone would settle it; None: no number would.
 
     Settled is a difference that the interval leaves out 0 for, or that lies with it inside the margin, were it as large
-    as it was measured: for no better is known.
+    as it was measured: for no better is known. One of several comparisons is held to its share of the level, which is
+    more than `holm` asks of any but the first.
     """
-    n, fewest = found.n, min(found.seeds)
+    n, fewest, level = found.n, min(found.seeds), LEVEL / among
     return (
-        _fewest(n, lambda items: _settled(found, margin, items / n, 1.0)),
-        _fewest(fewest, lambda seeds: _settled(found, margin, 1.0, seeds / fewest)),
+        _fewest(n, lambda items: _settled(found, margin, level, items / n, 1.0)),
+        _fewest(fewest, lambda seeds: _settled(found, margin, level, 1.0, seeds / fewest)),
     )
 
 
-def _settled(found: Difference, margin: float, items: float, seeds: float) -> bool:
+def _settled(found: Difference, margin: float, level: float, items: float, seeds: float) -> bool:
     """Whether so many times the items and the seeds would do."""
     from scipy import stats
 
@@ -200,7 +201,7 @@ def _settled(found: Difference, margin: float, items: float, seeds: float) -> bo
     if not total:
         return True
     freedom = total**2 / sum(variance**2 / freedom for variance, freedom in parts)
-    half, less = (float(stats.t.ppf(1 - level, freedom)) * math.sqrt(total) for level in (LEVEL / 2, LEVEL))
+    half, less = (float(stats.t.ppf(1 - each, freedom)) * math.sqrt(total) for each in (level / 2, LEVEL))
     return abs(found.value) > half or abs(found.value) + less < margin
 
 
@@ -212,9 +213,7 @@ def _freedom_of_seeds(found: Difference) -> float:
 
 
 def _fewest(count: int, settles: Callable[[int], bool]) -> int | None:
-    """The least number from `count` on that settles it, if that is at most `MOST` times as many."""
-    if settles(count):
-        return count
+    """The least number above `count` that settles it, if that is at most `MOST` times as many."""
     low, high = count, 2 * count
     while not settles(high):
         low, high = high, 2 * high

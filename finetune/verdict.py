@@ -59,7 +59,7 @@ class Verdict:
     among: int  # so many
     margin: float
     cost: float | None  # seconds of a run of ours over those of theirs; None: of different machines
-    items: int | None  # about how many test items, at these seeds, would settle it; None: no number would
+    items: int | None  # about how many test items, at these seeds, would settle it; None: no number would, or it is
     seeds: int | None  # the same of seeds, at these items
     unit: str  # what is independent of each other: seeds, or draws of training rows
 
@@ -97,9 +97,9 @@ class Verdict:
     @property
     def _would_settle(self) -> str:
         ways = []
-        if self.items is not None and self.items > self.found.n:
+        if self.items is not None:
             ways.append(f"about {self.items} test rows")
-        if self.seeds is not None and self.seeds > min(self.found.seeds):
+        if self.seeds is not None:
             ways.append(f"about {self.seeds} {self.unit}")
         what = " or ".join(ways) or f"more test rows and {self.unit}"
         widest = 100 * max(-self.found.below, self.found.above)
@@ -158,9 +158,10 @@ def _check_alike(one: System, other: System) -> None:
 def _verdict(one: System, other: System, found: Difference, p: float, among: int, margin: float) -> Verdict:
     if found.value < 0:
         one, other, found = other, one, found.turned
-    items, seeds = paired.needed(found, margin)
+    kind = "equivalent" if found.within(margin) else "better" if p < LEVEL else "undecided"
+    items, seeds = paired.needed(found, margin, among) if kind == "undecided" else (None, None)
     return Verdict(
-        kind="equivalent" if found.within(margin) else "better" if p < LEVEL else "undecided",
+        kind=kind,
         ours=one.name,
         theirs=other.name,
         metric=one.runs[0].headline,

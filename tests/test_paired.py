@@ -180,10 +180,23 @@ def test_of_two_seeds_that_lie_far_apart_a_few_more_are_needed_not_one() -> None
     assert seeds == 4  # half of the interval: 10.7 points at 2, 4.7 at 3, 3.6 at 4
 
 
-def test_what_is_settled_needs_no_more_than_there_were() -> None:
-    rng = np.random.default_rng(RNG_SEED)
-    found = paired.difference(*experiment(rng, 800, (3, 3), 1.0, 0.05))
-    assert paired.needed(found, 0.001) == (800, 3)
+def test_one_of_many_comparisons_that_alone_would_be_settled_needs_more_than_there_was() -> None:
+    found = paired.Difference(
+        value=0.03,
+        low=0.0092,
+        high=0.0508,
+        p=0.005,  # of 15 comparisons 0.075
+        below=0.0126,
+        above=0.0474,
+        variance=paired.Variance(items=0.0001, seeds=0.00001),
+        freedom=100.0,
+        n=800,
+        seeds=(3, 3),
+    )
+    items, seeds = paired.needed(found, 0.001, among=15)
+    assert items is not None
+    assert 800 < items < 1200
+    assert seeds is None  # the rows alone leave too much open
 
 
 def test_a_difference_as_large_as_it_says_is_found_four_times_in_five() -> None:

@@ -66,7 +66,8 @@ def _fastest(systems: Sequence[System]) -> Iterator[str]:
         kept = frontier(beside)
         words = [f"{system.name} {100 * system.score:.1f} % in {duration(system.seconds)}" for system in kept]
         beaten = [system.name for system in beside if system not in kept]
-        rest = f"; {' and '.join(beaten)} take longer and score no higher" if beaten else ""
+        takes = "takes longer and scores" if len(beaten) == 1 else "take longer and score"
+        rest = f"; {' and '.join(beaten)} {takes} no higher" if beaten else ""
         where = f" on {machine}" if len(every) > 1 else ""
         yield f"{systems[0].runs[0].headline} against time{where}: {', '.join(words)}{rest}"
 
@@ -89,7 +90,6 @@ def _within(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limi
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
     found = verdict.found
-    settled = verdict.kind != "undecided"
     return (
         verdict.ours,
         verdict.theirs,
@@ -101,6 +101,6 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         str(found.n),
         " and ".join(map(str, dict.fromkeys(found.seeds))),
         MISSING if verdict.cost in (None, math.inf) else f"{verdict.cost:.2g}",
-        MISSING if settled or verdict.items is None else str(verdict.items),
-        MISSING if settled or verdict.seeds is None else str(verdict.seeds),
+        MISSING if verdict.items is None else str(verdict.items),
+        MISSING if verdict.seeds is None else str(verdict.seeds),
     )
