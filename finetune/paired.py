@@ -160,7 +160,10 @@ def bootstrap(ours_N: np.ndarray, theirs_N: np.ndarray) -> tuple[float, float]:
     gap_N = ours_N - theirs_N
     if np.ptp(gap_N) == 0:
         return float(gap_N[0]), float(gap_N[0])
-    found = stats.bootstrap((gap_N,), np.mean, n_resamples=2000, method="BCa", rng=np.random.default_rng(0))
+    batch = max(1, 10**6 // len(gap_N))  # of a million items in memory at a time
+    found = stats.bootstrap(
+        (gap_N,), np.mean, n_resamples=2000, method="BCa", batch=batch, rng=np.random.default_rng(0)
+    )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
@@ -192,24 +195,27 @@ def _settled(found: Difference, margin: float, level: float, items: float, seeds
     """Whether so many times the items and the seeds would do."""
     from scipy import stats
 
-    fewest = min(found.seeds)
-    parts = (
-        (found.variance.items / items, found.n * items - 1),
-        (found.variance.seeds / seeds, _freedom_of_seeds(found) * (fewest * seeds - 1) / (fewest - 1)),
-    )
-    total = sum(variance for variance, _ in parts)
-    if not total:
+    error = math.sqrt(found.variance.items / items + found.variance.seeds / seeds)
+    if not error:
         return True
-    freedom = total**2 / sum(variance**2 / freedom for variance, freedom in parts)
-    half, less = (float(stats.t.ppf(1 - each, freedom)) * math.sqrt(total) for each in (level / 2, LEVEL))
+    freedom = _freedom(found, items, seeds)
+    half, less = (float(stats.t.ppf(1 - each, freedom)) * error for each in (level / 2, LEVEL))
     return abs(found.value) > half or abs(found.value) + less < margin
 
 
-def _freedom_of_seeds(found: Difference) -> float:
-    """The part of the degrees of freedom that is the seeds': from one system's alone to that of both together."""
-    rest = found.variance.total**2 / found.freedom - found.variance.items**2 / (found.n - 1)
-    freedom = found.variance.seeds**2 / rest if rest > 0 else math.inf
-    return min(max(freedom, min(found.seeds) - 1), sum(found.seeds) - 2)
+def _freedom(found: Difference, items: float, seeds: float) -> float:
+    """The degrees of freedom that so many times the items and the seeds would leave; of once each, what they are.
+
+    `difference` takes them of how far the scores of seeds are apart, in which the items that seeds differ on have a
+    part that more items make smaller.
+    """
+    variance, fewest = found.variance, min(found.seeds)
+    rest = max(0.0, variance.total**2 / found.freedom - variance.items**2 / (found.n - 1))
+    apart = math.sqrt(rest * (sum(found.seeds) - 2))
+    apart = min(apart, variance.seeds) + max(0.0, apart - variance.seeds) / items
+    of_seeds = (sum(found.seeds) - 2) * (fewest * seeds - 1) / (fewest - 1)
+    total, squares = variance.items / items + variance.seeds / seeds, (variance.items / items) ** 2
+    return total**2 / (squares / (found.n * items - 1) + (apart / seeds) ** 2 / of_seeds)
 
 
 def _fewest(count: int, settles: Callable[[int], bool]) -> int | None:

@@ -127,6 +127,29 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
     ]
 
 
+def of_one_seed(one: System, other: System) -> str:
+    """What the test rows alone tell of two systems with one run each: no verdict, for other seeds may differ by more.
+
+    Raises:
+        InputError: they were tested on different examples, or their data changed in between.
+    """
+    _check_alike(one, other)
+    (ours_N,), (theirs_N,) = stacked(one.runs), stacked(other.runs)
+    if ours_N.mean() < theirs_N.mean():
+        one, other, ours_N, theirs_N = other, one, theirs_N, ours_N
+    low, high = paired.bootstrap(ours_N, theirs_N)
+    if np.isin((ours_N, theirs_N), (0, 1)).all():
+        test, p = "McNemar's exact test", paired.mcnemar(ours_N == 1, theirs_N == 1)
+    else:
+        test, p = "a permutation test", paired.permutation(ours_N, theirs_N)
+    gap = f"{one.runs[0].headline} {signed(float(ours_N.mean() - theirs_N.mean()))} points"
+    over = f"95 % interval {signed(low)} to {signed(high)}, p {_p(p)} by {test}"
+    return (
+        f"{one.name} against {other.name}, of one seed each: {gap} ({over}) by the {len(ours_N)} test rows alone; "
+        "another seed may say otherwise"
+    )
+
+
 def check_margin(margin: float) -> None:
     """
     Raises:

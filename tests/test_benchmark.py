@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from finetune import Benchmark, BenchmarkTable, InputError, Published, Result, Runs, catalog
+from finetune import Benchmark, BenchmarkTable, InputError, Published, Result, Runs, catalog, paired
 from finetune.cli import main
 from finetune.commands.table import recipes
+from finetune.items import Items
 from finetune.progress import Silent
 from finetune.report import records
 from finetune.report.beside import beside
@@ -149,6 +151,22 @@ def test_a_published_row_carries_its_source_its_n_and_its_standard_error_and_wha
     assert (other["test rows"], other["seeds"], other["standard error"], other["source"]) == ("–", "–", "–", "a poster")
 
 
+def test_our_interval_is_over_test_rows_and_seeds_where_records_say_which_rows_were_right() -> None:
+    scores_SN = np.random.default_rng(0).random((3, 2189)) < np.array([[0.93], [0.95], [0.97]])
+    ids = [str(number) for number in range(2189)]
+    runs = [replace(run(0.95, seed), items=Items.of(ids, right_N)) for seed, right_N in enumerate(scores_SN)]
+    _, low, high = paired.mean(scores_SN.astype(float))
+    assert cells(beside(one(seeds=3), runs), 0)["95 % interval"] == f"{100 * low:.2f} to {100 * high:.2f}"
+    assert high - low > 0.04  # 1.8 points over rows alone
+
+
+def test_rows_that_were_held_out_of_training_are_told() -> None:
+    runs = [replace(run(0.95, seed), rows={**RUN.rows, "validation": count}) for seed, count in enumerate((7, 548))]
+    assert "held out of the training rows, for validation: bert_r8 7 to 548" in beside(one(seeds=2), runs).notes
+    without = [replace(each, rows={**RUN.rows, "validation": 0}) for each in runs]
+    assert not any("held out" in note for note in beside(one(seeds=2), without).notes)
+
+
 def test_the_error_of_a_published_mean_counts_seeds_where_their_number_is_known() -> None:
     both = published(0.5, n=10_000, deviation=0.03, seeds=9)
     assert both.error == pytest.approx((0.005**2 + 0.01**2) ** 0.5)
@@ -165,6 +183,7 @@ def test_our_row_has_mean_deviation_n_and_error_and_an_open_one_is_dashes() -> N
     row, open_ = cells(made, 0), cells(made, 1)
     assert (row["value %"], row["± seeds"], row["test rows"], row["seeds"]) == ("95.00", "1.41", "2189", "2")
     assert row["standard error"] == "1.12"  # 0.5 over rows and 1.41 / √2 over seeds
+    assert row["95 % interval"] == "94.0 to 96.0"  # over rows alone: these records do not say which were right
     assert {open_[name] for name in made.header[3:-1]} == {"–"}
     assert made.notes[-1] == "open: 1 of 2 rows were not run"
     fewer = beside(

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from finetune import AdamW, Frozen, Full, InputError, LoRA, Recipe, Result, grid, run
 from finetune.choice import winner
 from finetune.cli import main
+from finetune.items import Items
 from finetune.methods.majority import Majority
 from finetune.report.labels import labels
 from finetune.report.layers import layers
@@ -261,6 +263,27 @@ def test_a_table_by_labels_has_a_column_for_each_budget_and_says_who_leads_from_
     assert "toy_bert, training rows: 4 12, 8 24, all 54" in notes
     assert "toy_bert full" in notes
     assert "leads" in notes
+    assert "holds for all 3 comparisons of two rows in a column together" in notes
+
+
+def test_which_of_two_curves_is_better_where_is_said_by_name_and_all_comparisons_are_counted(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    start, ids = run(toy("bert"), out=tmp_path), [str(number) for number in range(1000)]
+
+    def runs(method: str, cap: int, wrong: int) -> list[Result]:
+        recipe = {**start.recipe, "method": {"type": method}, "split": {**start.recipe["split"], "per_class": cap}}
+        found = []
+        for seed in range(3):
+            right_N = np.arange(1000) >= wrong
+            right_N[[-1 - 2 * seed, -2 - 2 * seed]] = False
+            items, rows = Items.of(ids, right_N), {**start.rows, "train": 3 * cap, "test": 1000}
+            found.append(replace(start, recipe={**recipe, "seed": seed}, method=method, items=items, rows=rows))
+        return found
+
+    few = [*runs("one", 4, 300), *runs("other", 4, 200), *runs("one", 8, 100), *runs("other", 8, 150)]
+    (line,) = [note for note in labels(few).notes if "leads from" in note]
+    assert "toy_bert other is better with 4 labels a class and toy_bert one is better with 8" in line
 
 
 @pytest.mark.parametrize("text", ["8,none", "0", "", "-1"])

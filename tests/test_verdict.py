@@ -264,7 +264,33 @@ def test_the_verdicts_stand_below_a_table_of_few_rows_and_of_many_where_to_ask(r
     assert any("full is better than" in note for note in table(few).notes)
     many = [each for number in range(5) for each in runs(result, f"m{number}", right(0.9))]
     assert not any("equivalent" in note for note in table(many).notes)
-    assert any("`finetune verdict NAME` judges them" in note for note in table(many).notes)
+    assert any("all in a saved table by `finetune verdict NAME`" in note for note in table(many).notes)
+
+
+def test_below_a_table_of_many_rows_those_of_each_recipe_are_judged_among_themselves(result: Result) -> None:
+    here = [*runs(result, "full", right(0.95)), *runs(result, "lora", right(0.95)), *runs(result, "none", right(0.8))]
+    there = [replace(each, recipe={**each.recipe, "name": "other"}) for each in here if each.method != "none"]
+    notes = "\n".join(table([*here, *there]).notes)
+    name = result.recipe["name"]
+    assert f"{name} full is better than {name} none" in notes
+    assert "among 3 comparisons" in notes
+    assert "other full and other lora are equivalent" in notes
+    assert f"{name} full and other" not in notes
+
+
+def test_two_runs_of_one_seed_each_are_told_apart_by_their_test_rows_alone_and_never_called_better(
+    result: Result,
+) -> None:
+    few = [*runs(result, "full", right(0.95, seeds=1)), *runs(result, "frozen", right(0.85, seeds=1))]
+    name = result.recipe["name"]
+    for notes in (table(few).notes, verdicts(few).notes):
+        (line,) = [note for note in notes if "of one seed each" in note]
+        assert line.startswith(f"{name} full against {name} frozen, of one seed each: accuracy +10.00 points (95 % ")
+        assert "p below 0.001 by McNemar's exact test) by the 1000 test rows alone" in line
+        assert not any("is better" in note for note in notes)
+    graded = [np.linspace(0, 1, 50), np.linspace(0, 0.9, 50)]
+    one, other = (runs(result, name, [scores]) for name, scores in zip("ab", graded, strict=True))
+    assert any("by a permutation test) by the 50 test rows alone" in note for note in verdicts([*one, *other]).notes)
 
 
 def test_runs_on_other_test_rows_are_judged_apart_and_what_cannot_be_is_told(result: Result) -> None:

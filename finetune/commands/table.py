@@ -70,7 +70,7 @@ class Table(Command):
         if not commands.first():
             return code
         if given.check:
-            return max(code, _check(table, results, [] if given.recorded else earlier, given.format))
+            return max(code, _check(table, results, earlier, given.format))
         _show(table, results, comparison, given, folder / name)
         return code
 

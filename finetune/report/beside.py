@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from finetune import paired
 from finetune.benchmark import Benchmark, BenchmarkTable, Published, Row
 from finetune.report.groups import Failed, Group, groups
 from finetune.report.labels import labels
 from finetune.report.lengths import lengths
-from finetune.report.notes import notes
+from finetune.report.notes import held_out, notes
 from finetune.report.recovery import recovery
 from finetune.report.reproduction import NOT_RUN, measured, outcomes, runs_of
 from finetune.report.tables import MISSING, Table, score_cells, without_idle
 from finetune.result import Result
+from finetune.verdict import System, right, unfit
 
 HEADER = (
     "data",
@@ -28,6 +30,7 @@ HEADER = (
     "value %",
     "± seeds",
     "standard error",
+    "95 % interval",
     "source",
 )
 
@@ -52,7 +55,7 @@ def beside(table: BenchmarkTable, results: Iterable[Result], failed: Iterable[Fa
     told = outcomes(table, results)
     every = {each.row: each.why for each in told}
     missing = sum(why == NOT_RUN for why in every.values())
-    lines = [each.sentence for each in told if each.kind != "open"]
+    lines = [*held_out(results), *(each.sentence for each in told if each.kind != "open")]
     lines += [f"open: {missing} of {len(every)} rows were not run"] if missing else []
     fewer = [
         f"{table.name(row)} {n} of {row.seeds}" for row in table.rows if 0 < (n := len(runs_of(row, known))) < row.seeds
@@ -71,11 +74,14 @@ def _ours(benchmark: Benchmark, row: Row, runs: Sequence[Result]) -> tuple[str, 
     wanted = " and ".join(f"{_percent(each)} %" for each in benchmark.references(row))
     source = f"ours, to reproduce {wanted}" if wanted else "ours"
     if not runs:
-        return (*named, *[MISSING] * 7, source)
-    score, value, deviation, _ = score_cells(runs, [run for run in runs if run.status == "done"])
-    found = measured(runs)
+        return (*named, *[MISSING] * 8, source)
+    score, value, deviation, interval = score_cells(runs, [run for run in runs if run.status == "done"])
+    found, system = measured(runs), System(name="", runs=tuple(runs))
+    if not unfit(system):  # then it is over seeds, too
+        _, low, high = paired.mean(right(system))
+        interval = f"{100 * low:.2f} to {100 * high:.2f}"
     counts = (str(runs[0].rows["train"]), str(runs[0].rows["test"]), str(len(runs)))
-    return (*named, *counts, score, value, deviation, _points(found and found.error), source)
+    return (*named, *counts, score, value, deviation, _points(found and found.error), interval, source)
 
 
 def _theirs(data: str, published: Published) -> tuple[str, ...]:
@@ -89,6 +95,7 @@ def _theirs(data: str, published: Published) -> tuple[str, ...]:
         _percent(published),
         _points(published.deviation),
         _points(published.error),
+        MISSING,
         published.source,
     )
 

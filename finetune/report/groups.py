@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,9 +119,13 @@ def systems(groups: Sequence[Group]) -> list[System]:
     return [System(name=f"{each.label} {apart}".strip(), runs=each.results) for each, apart in named if each.results]
 
 
-def comparable(systems: Sequence[System]) -> list[list[System]]:
-    """Those that a verdict can be made of, by their test rows and score; of data that has changed, by its content."""
-    every = [system for system in systems if not unfit(system)]
+def comparable(systems: Sequence[System], fewest: int = 2) -> list[list[System]]:
+    """Those that a verdict can be made of, by their test rows and score; of data that has changed, by its content.
+
+    Args:
+        fewest: seeds that they must have.
+    """
+    every = [system for system in systems if not unfit(system, fewest)]
     known = contents(run for system in every for run in system.runs).values()
     changed = {sha256 for sums in known if len(sums) > 1 for sha256 in sums}
     alike: dict[tuple[str | None, str, str], list[System]] = {}
@@ -129,6 +134,12 @@ def comparable(systems: Sequence[System]) -> list[list[System]]:
         key = (rows_of(system), system.runs[0].headline, sha256 if sha256 in changed else "")
         alike.setdefault(key, []).append(system)
     return list(alike.values())
+
+
+def singles(systems: Sequence[System]) -> Iterator[tuple[System, System]]:
+    """Every two of one seed each that were tested on the same rows."""
+    for alike in comparable([system for system in systems if len(system.runs) == 1], fewest=1):
+        yield from itertools.combinations(alike, 2)
 
 
 def _group(runs: Sequence[Result | Failed]) -> Group:

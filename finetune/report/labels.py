@@ -51,7 +51,7 @@ def labels(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     told = [
         "columns: labels of each class; ± is half of the 95 % interval over test rows and seeds",
         *_rows_of_caps(found, caps),
-        *(line for one, other in itertools.combinations(found, 2) for line in _overtaken(one, other, caps)),
+        *_overtaken(found, caps),
     ]
     return without_idle(Table(header, rows, (*told, *notes(every, judged=False))))
 
@@ -106,23 +106,48 @@ def _rows_of_caps(every: Sequence[Curve], caps: Sequence[int | None]) -> Iterato
         yield f"{name}, training rows: {said}"
 
 
-def _overtaken(one: Curve, other: Curve, caps: Sequence[int | None]) -> Iterator[str]:
+def _overtaken(every: Sequence[Curve], caps: Sequence[int | None]) -> Iterator[str]:
     """Which of two methods leads at the fewest and at the most labels, and in between where that changes."""
-    if one.names[0::2] != other.names[0::2]:
-        return
-    pairs = {cap: (one.system(cap), other.system(cap)) for cap in caps}
-    both = {cap: (a, b) for cap, (a, b) in pairs.items() if a and b and rows_of(a) == rows_of(b)}
-    if len(both) < 2:
-        return
-    rows = [a.runs[0].rows["train"] for a, _ in both.values()]
-    ours, theirs = ([right(pair[side]) for pair in both.values()] for side in (0, 1))
-    if ours[-1].mean() < theirs[-1].mean():
-        one, other, ours, theirs = other, one, theirs, ours
-    found = crossover(rows, ours, theirs)
-    kinds = [judge(pair)[0] for pair in both.values()]
-    sure = [_said(cap) for cap, each in zip(both, kinds, strict=True) if each.kind == "better"]
-    where = f"better one way or the other at {', '.join(sure)} labels a class" if sure else "nowhere shown to be better"
-    yield f"{one.label} and {other.label}: {_from(one.label, found.value, found.low, found.high)}; {where}"
+    pairs = [pair for one, other in itertools.combinations(every, 2) if len((pair := _pair(one, other, caps)).both) > 1]
+    judged = [{cap: judge(both)[0] for cap, both in pair.both.items()} for pair in pairs]
+    counted = iter(paired.holm([each.p for found in judged for each in found.values()]))
+    sure = [{cap: each.ours for cap, each in found.items() if next(counted) < paired.LEVEL} for found in judged]
+    for pair, better in zip(pairs, sure, strict=True):
+        yield f"{pair.one.label} and {pair.other.label}: {pair.leads}; {_where(better)}"
+    if count := sum(len(found) for found in judged):
+        yield f"“better” holds for all {count} comparisons of two rows in a column together (Holm 1979)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two curves of the same labels, the first ahead at the most."""
+
+    one: Curve
+    other: Curve
+    both: dict[int | None, tuple[System, System]]  # where a verdict can be made
+
+    @property
+    def leads(self) -> str:
+        rows = [ours.runs[0].rows["train"] for ours, _ in self.both.values()]
+        ours, theirs = ([right(systems[side]) for systems in self.both.values()] for side in (0, 1))
+        found = crossover(rows, ours, theirs)
+        return _from(self.one.label, found.value, found.low, found.high)
+
+
+def _pair(one: Curve, other: Curve, caps: Sequence[int | None]) -> Pair:
+    systems = {cap: (one.system(cap), other.system(cap)) for cap in caps}
+    both = {cap: (a, b) for cap, (a, b) in systems.items() if a and b and rows_of(a) == rows_of(b)}
+    both = both if one.names[0::2] == other.names[0::2] else {}
+    if both and right((last := list(both.values())[-1])[0]).mean() < right(last[1]).mean():
+        return Pair(one=other, other=one, both={cap: (b, a) for cap, (a, b) in both.items()})
+    return Pair(one=one, other=other, both=both)
+
+
+def _where(better: dict[int | None, str]) -> str:
+    """Of each that is better somewhere, with how many labels a class."""
+    found = {name: [_said(cap) for cap, each in better.items() if each == name] for name in better.values()}
+    told = [f"{name} is better with {', '.join(caps)} labels a class" for name, caps in found.items()]
+    return " and ".join(told) or "nowhere shown to be better"
 
 
 def _from(leader: str, value: float, low: float, high: float) -> str:

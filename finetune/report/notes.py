@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from finetune.report.groups import AGAIN, Group, comparable, systems
+from finetune.report.groups import AGAIN, Group, comparable, singles, systems
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
-from finetune.verdict import System, contents, judge, unfit
+from finetune.verdict import System, contents, judge, of_one_seed, unfit
 
 FEW = 30  # updates of a backbone
 BUSY = 0.1  # of its time to run, that a run waited for a core
 BRIEF = 10  # seconds of a run, of which nobody takes the time for a measurement
 SHOWN = 5  # labels in a line
-FEW_ROWS = 4  # of a table, on the same test rows: six pairs
+FEW_ROWS = 4  # of a table, on the same test rows
+FEW_PAIRS = 6  # of them
 
 
 def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
@@ -83,6 +84,19 @@ def _cut(results: Sequence[Result]) -> Iterator[str]:
             longest = result.recipe["task"].get("max_length")
             length = f"{longest} tokens" if longest else "the longest the model reads"
             yield f"{result.recipe['name']}: {count} of {sum(result.rows.values())} texts cut to {length}"
+
+
+def held_out(results: Iterable[Result]) -> Iterator[str]:
+    """Rows that those who publish train on and ours choose by."""
+    rows: dict[str, list[int]] = {}
+    for run in results:
+        if count := run.rows["validation"]:
+            rows.setdefault(run.recipe["name"], []).append(count)
+    told = [
+        f"{name} {' to '.join(map(str, dict.fromkeys((min(counts), max(counts)))))}" for name, counts in rows.items()
+    ]
+    if told:
+        yield f"held out of the training rows, for validation: {', '.join(told)}"
 
 
 def _unseen(results: Sequence[Result]) -> Iterator[str]:
@@ -172,17 +186,29 @@ def changed(results: Iterable[Result]) -> Iterator[str]:
 
 
 def _verdicts(groups: Sequence[Group]) -> Iterator[str]:
-    """Which of few rows is better; of many, the pairs are too many to stand here."""
+    """Which of few rows is better; of many, the pairs are too many to stand here, and but those of a recipe do."""
     every = systems([group for group in groups if not group.control])
     together = comparable(every)
     for system in every:  # those of one seed, or without a score, are told of already
         if len(system.runs) > 1 and all(run.status == "done" for run in system.runs) and (why := unfit(system)):
             yield f"no verdict on {system.name}: {why}"
     for alike in together:
-        if len(alike) <= FEW_ROWS:
-            yield from (verdict.sentence for verdict in judge(alike))
+        few = [alike] if len(alike) <= FEW_ROWS else [own for own in _by_recipe(alike) if len(own) <= FEW_ROWS]
+        for own in few:
+            yield from (verdict.sentence for verdict in judge(own))
+    single = list(singles(every))
+    if len(single) <= FEW_PAIRS:
+        yield from (of_one_seed(*pair) for pair in single)
     if any(len(alike) > FEW_ROWS for alike in together):
-        yield f"more than {FEW_ROWS} rows on the same test rows: with --save NAME, `finetune verdict NAME` judges them"
+        rows = f"more than {FEW_ROWS} rows on the same test rows"
+        yield f"{rows}: only those of one recipe are judged here, and all in a saved table by `finetune verdict NAME`"
+
+
+def _by_recipe(systems: Sequence[System]) -> list[list[System]]:
+    found: dict[str, list[System]] = {}
+    for system in systems:
+        found.setdefault(system.runs[0].recipe["name"], []).append(system)
+    return list(found.values())
 
 
 def _controls(groups: Sequence[Group]) -> Iterator[str]:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from finetune.choice import Limits, best, frontier
 from finetune.report.forecasts import duration
-from finetune.report.groups import comparable, finals, groups, systems
+from finetune.report.groups import comparable, finals, groups, singles, systems
 from finetune.report.notes import changed
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
-from finetune.verdict import MARGIN, System, Verdict, check_margin, judge, signed, unfit
+from finetune.verdict import MARGIN, System, Verdict, check_margin, judge, of_one_seed, signed, unfit
 
 ANY = Limits()
 HEADER = (
@@ -47,6 +47,7 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits =
             notes += [*_fastest(alike), *([_within(alike, found, limits)] if limits != ANY else [])]
     notes += changed(kept)
     notes += [f"no verdict on {system.name}: {why}" for system in every if (why := unfit(system))]
+    notes += [of_one_seed(*pair) for pair in singles(every)]
     alone = [alike[0].name for alike in together if len(alike) == 1]
     notes += [f"no verdict on {name}: nothing else was tested on its rows" for name in alone]
     if found:

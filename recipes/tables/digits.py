@@ -12,7 +12,7 @@ table = BenchmarkTable(
     benchmarks=(
         Benchmark(
             data="MNIST (5000)",
-            runs=(Runs(recipes=("vit_mnist",), methods=("frozen", "lora", "full"), seeds=3),),
+            runs=(Runs(recipes=("vit_mnist",), methods=("majority", "surface", "frozen", "lora", "full"), seeds=3),),
         ),
     )
 )

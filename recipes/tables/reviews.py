@@ -15,7 +15,7 @@ table = BenchmarkTable(
             runs=(
                 Runs(
                     recipes=("bert_reviews", "gpt_reviews"),
-                    methods=("frozen", "lora", "full"),
+                    methods=("majority", "surface", "frozen", "lora", "full"),
                     seeds=3,
                     settings=("split.train_rows=4000", "split.test_rows=1000"),
                 ),
