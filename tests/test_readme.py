@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from finetune import Result
-from finetune.report.recovery import recovery
+from finetune import Result, catalog
+from finetune.report.beside import beside
 from finetune.report.tables import table
 
 ROOT = Path(__file__).parents[1]
@@ -135,7 +135,7 @@ def test_the_rows_of_another_table_are_committed_ones_and_are_made_of_the_commit
     whole = path.read_text(encoding="utf-8").strip()
     assert set(shown[2].splitlines()) < set(whole.splitlines())
     records = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    assert recovery(list(map(Result.from_json, records))).markdown() == whole
+    assert beside(catalog.table(path.stem), map(Result.from_json, records)).markdown() == whole
 
 
 def test_the_pictures_are_committed_ones_that_a_command_here_makes() -> None:
