@@ -1,7 +1,8 @@
 """Why divide by √d_k: a Transformer that does and one that does not, as one head of width 128 and as eight of 16.
 
 Run     finetune table scale
-        finetune curves outputs/numbers_es/scratch-* --figure outputs/figures/scale-curves.png   (of its runs alone)
+        finetune curves outputs/numbers_es/scratch-… --save scale-curves   (the folders of its 12 runs)
+        finetune tables scale-curves --by study --figure outputs/figures/scale-curves.png
 Expect  ten minutes on a core of an Intel Xeon: 12 runs of 34 to 62 s
 
 The curves show what the score at the end does not: how soon each learns. Spanish numbers below a million. What happens
