@@ -206,6 +206,18 @@ def test_names_at_the_ends_of_lines_do_not_cover_each_other() -> None:
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
+def test_parts_that_are_wider_than_there_is_room_stand_in_rows() -> None:
+    part = Bands(lines=[scores(50, 90)], along="rows", up="test %", title="mine", side=3.0)
+    few, many = (figures.beside([part] * count, title="Labels", below="") for count in (4, 7))
+    assert [len({axes.get_position().y0 for axes in figure.axes}) for figure in (few, many)] == [1, 2]
+    assert few.get_figwidth() == many.get_figwidth() <= figures.ROOM
+    renderer = FigureCanvasAgg(many).get_renderer()
+    boxes = [box for axes in many.axes if (box := axes.get_tightbbox(renderer)) is not None]
+    assert len(boxes) == 7
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))  # names, numbers and all
+    assert min(box.y0 for box in boxes) > 0
+
+
 def test_every_place_is_marked_with_its_number() -> None:
     part = Bands(lines=[scores(50, 90)], along="rows", up="test %", title="mine", side=3.0)
     assert {"1", "10", "100", "1000"} <= written(figures.beside([part], title="Labels", below=""))

@@ -59,7 +59,7 @@ def maps(ground: Ground, heads: Panels, rollout: np.ndarray, *, title: str, belo
         Group(ground=ground, side=ground.side, cells=cells, bars=[Bar(scale=scale, says="weight", last=rows)]),
         Group(ground=ground, side=side, cells=shown, bars=[Bar(scale=own, says="share")]),
     ]
-    return _drawn(groups, title, below)
+    return _drawn([groups], title, below)
 
 
 def alignment(ground: Ground, looks: Panels, *, title: str, below: str) -> Figure:
@@ -71,7 +71,7 @@ def alignment(ground: Ground, looks: Panels, *, title: str, below: str) -> Figur
         for index, (name, weights) in enumerate(looks.items())
     ]
     bars = [Bar(scale=scale, says="weight", last=min(cells[-1].row, 1))]
-    return _drawn([Group(ground=ground, side=ground.side, cells=cells, bars=bars)], title, below)
+    return _drawn([[Group(ground=ground, side=ground.side, cells=cells, bars=bars)]], title, below)
 
 
 def change(
@@ -83,7 +83,7 @@ def change(
     ground = ground.within(ROOM / (columns + 1))
     heads = _triples(ground, [(name, before[name], after[name]) for name in titles], columns, "weight")
     rollout = _triples(ground, [("rollout", *rollouts)], 1, "share")
-    return _drawn([heads, rollout], title, below)
+    return _drawn([[heads, rollout]], title, below)
 
 
 def positions(similar: Panels, falls: Panels, *, unit: str, tiled: bool, title: str, below: str) -> Figure:
@@ -103,12 +103,15 @@ def positions(similar: Panels, falls: Panels, *, unit: str, tiled: bool, title: 
     ]
     heat = Group(ground=ground, side=ground.side, cells=cells, bars=[Bar(scale=scale, says="cosine similarity")])
     curves = Curves(lines=falls, along=f"distance in {unit}", up="mean cosine similarity", side=ground.side)
-    return _drawn([heat, curves], title, below)
+    return _drawn([[heat, curves]], title, below)
 
 
 def beside(parts: Sequence[Part], *, title: str, below: str) -> Figure:
-    """Parts of any kind, from left to right."""
-    return _drawn(parts, title, below)
+    """Parts of any kind, from left to right; where they are wider than there is room, in rows."""
+    across = sum(part.size()[0] for part in parts)
+    columns = math.ceil(len(parts) / math.ceil(across / ROOM))
+    rows = [parts[first : first + columns] for first in range(0, len(parts), columns)]
+    return _drawn(rows, title, below)
 
 
 def mosaic(similar_NN: np.ndarray, rows: int, columns: int, most: int = 8) -> np.ndarray:
@@ -184,9 +187,9 @@ def _columns(count: int) -> int:
     return min(possible, key=lambda columns: (-count % columns, abs(columns - near)))
 
 
-def _drawn(parts: Sequence[Part], title: str, below: str) -> Figure:
+def _drawn(rows: Sequence[Sequence[Part]], title: str, below: str) -> Figure:
     with _style():
-        return Page(parts, title, below).figure
+        return Page(rows, title, below).figure
 
 
 @contextmanager

@@ -204,20 +204,25 @@ def _plain(axis: Axis, low: float, high: float) -> None:
 
 
 class Page:
-    """A figure of parts beside each other, under a title."""
+    """A figure of parts beside each other, in rows, under a title."""
 
-    def __init__(self, parts: Sequence[Part], title: str, below: str) -> None:
-        widths, heights = zip(*(part.size() for part in parts), strict=True)
-        self.width = max(sum(widths) + EDGE * (len(parts) - 1), 5.0) + 2 * EDGE
-        self.height = max(heights) + HEADER + EDGE
+    def __init__(self, rows: Sequence[Sequence[Part]], title: str, below: str) -> None:
+        sizes = [[part.size() for part in row] for row in rows]
+        wide = max(sum(across for across, _ in row) + EDGE * (len(row) - 1) for row in sizes)
+        highs = [max(height for _, height in row) for row in sizes]
+        self.width = max(wide, 5.0) + 2 * EDGE
+        self.height = sum(highs) + EDGE * (len(rows) - 1) + HEADER + EDGE
         self.figure = Figure(figsize=(self.width, self.height))
         # so many letters are in an inch
         self.text(EDGE, 0.16, short(title, int(9 * self.width)), 12, weight="bold", ha="left", va="top")
         self.text(EDGE, 0.42, short(below, int(13 * self.width)), 8.5, color=GREY, ha="left", va="top")
-        x = EDGE
-        for part, wide in zip(parts, widths, strict=True):
-            part.draw(self, x, HEADER)
-            x += wide + EDGE
+        y = HEADER
+        for row, its, high in zip(rows, sizes, highs, strict=True):
+            x = EDGE
+            for part, (across, _) in zip(row, its, strict=True):
+                part.draw(self, x, y)
+                x += across + EDGE
+            y += high + EDGE
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
         box = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
