@@ -18,6 +18,9 @@ from finetune.studies.depth import Depth
 from finetune.studies.gradients import Gradients
 from finetune.studies.padding import Padding
 from finetune.studies.scale import Scale
+from finetune.transformer.coverage import coverage as covering
+from finetune.transformer.tokenizers.characters import Characters
+from finetune.transformer.tokenizers.jamo import Jamo
 
 TABLES = Path(__file__).parents[1] / "outputs" / "tables"
 SMALL: dict[str, Study] = {
@@ -140,6 +143,43 @@ def test_no_letter_of_a_korean_number_is_unknown_while_words_are(found: dict[str
     assert length["numbers ko", "jamo", 100] > 1.5 > length["numbers ko", "characters", 100] == 1
 
 
+def test_every_letter_of_a_korean_name_is_known_while_many_of_its_syllables_are_not(found: dict[str, Points]) -> None:
+    unknown, covered = (means(found["coverage"], name) for name in (coverage.UNKNOWN, coverage.COVERED))
+    for rows in (20, 100):
+        assert unknown["names ko", "characters", rows] > 3 * unknown["names ko", "jamo", rows]
+        assert unknown["names ko", "jamo", rows] > 0  # digits, and Latin letters and signs of units
+        assert unknown["names ko", "byte_pair", rows] == 0
+        assert unknown["names en", "characters", rows] == unknown["names en", "jamo", rows]
+    assert unknown["names ko", "characters", 100] > 10 > 1 > unknown["numbers ko", "characters", 100]
+    assert unknown["names ko", "characters", 100] > 3 * unknown["names en", "characters", 100]
+    assert covered["names ko", "word_piece", 100] < 70  # a word with one unknown letter is lost as a whole
+    train, test = dict(Coverage(languages=("ko",), news=None, training=(20,)).texts(0))["names ko"]
+    korean = ["".join(letter for letter in text if "가" <= letter <= "힣" or letter == " ") for text in test]
+    assert covering(Jamo().train(train), korean).unknown.value == 0
+    assert covering(Characters().train(train), korean).unknown.value > 0.3
+
+
+def test_what_is_tested_is_in_no_training_text_and_names_are_of_the_same_in_each_language() -> None:
+    study = Coverage(news=None, below=10_000, training=(10, 1000))
+    first, second = dict(study.texts(0)), dict(study.texts(1))
+    assert set(first) == {f"{what} {language}" for what in ("numbers", "names") for language in ("ko", "es", "en")}
+    for panel, (train, test) in first.items():
+        assert (len(train), len(test)) == (1000, 300)
+        assert len({*train, *test}) == 1300
+        assert test != second[panel][1]
+    fewer = Coverage(languages=study.languages, news=None, below=10_000, training=(10,))
+    assert dict(fewer.texts(0)) == {panel: (train[:10], test) for panel, (train, test) in first.items()}
+    together = [
+        names
+        for texts in (first, second)
+        for part in (0, 1)
+        for names in zip(*(texts[f"names {language}"][part] for language in study.languages), strict=True)
+    ]
+    assert {names for names in together if "스페인" in names} == {("스페인", "España", "Spain")}
+    assert {names for names in together if "킬로미터" in names} == {("킬로미터", "kilómetros", "kilometers")}
+    assert len({letter for names in together for letter in names[0] if "가" <= letter <= "힣"}) > 400
+
+
 def test_of_deep_stacks_it_is_the_last_block_that_moves_most_with_norms_after_and_the_first_with_norms_before(
     found: dict[str, Points],
 ) -> None:
@@ -215,6 +255,15 @@ def test_a_committed_table_is_made_of_its_record(name: str) -> None:
         (["coverage", "--set", "held_out=0"], "study.held_out must be at least 1, got 0"),
         (["coverage", "--set", "languages=xx"], "unknown language of data.source 'xx'"),
         (["coverage", "--set", "news=mine"], "unknown data set of topics 'mine'"),
+        (
+            ["coverage", "--set", "names=places"],
+            "unknown kind of study.names 'places'; did you mean 'languages'? known: ",
+        ),
+        (
+            ["coverage", "--set", "names=units", "--set", "training=10"],
+            "study.training and study.held_out are 310 different names together, and ko es en have 23",
+        ),
+        (["coverage", "--set", "languages=kz", "--set", "training=10"], "unknown locale of study.languages 'kz'"),
         (["coverage", "--set", "languages="], "study.languages must name at least one, got none"),
         (["scale", "--figure", "scale.pdf"], "a figure is saved as .png or .svg, got 'scale.pdf'"),
     ],
