@@ -18,12 +18,13 @@ from finetune.anatomy import of_architecture
 from finetune.data.files.images import decoding
 from finetune.encode import Examples
 from finetune.errors import InputError, missing
-from finetune.loading import load_config
+from finetune.loading import load_config, load_tokenizer
 from finetune.outputs import read_json
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
 from finetune.session import Setup, setup
+from finetune.texts import unknown
 
 Input = str | tuple[str, str] | Path | Image.Image  # text, or path of an image; pair of texts; path; image
 
@@ -96,13 +97,14 @@ class Predictor:
             inputs: texts, or pairs of texts as tuples, or images (paths, or as PIL has them). Spaces divide words.
 
         Raises:
-            InputError: an input is none of these, or not what the model reads.
+            InputError: an input is none of these, or not what the model reads, or has nothing in it.
         """
         if isinstance(inputs, str | bytes | Image.Image) or not isinstance(inputs, Iterable):
             raise InputError(f"a predictor takes a list of inputs, also of a single one; got {inputs!r:.100}")
         inputs = list(inputs)
         if not inputs:
             return []
+        check_filled(inputs)
         examples, progress = self.encode(inputs), self.setup.progress
         progress.start("predict", examples.tokens, "tok")
         respond, accelerator = self.setup.respond, self.setup.accelerator
@@ -115,10 +117,25 @@ class Predictor:
 
     def encode(self, inputs: Sequence[Input]) -> Examples:
         """What the model reads of the inputs: `batch(indices)` of it is a batch."""
-        weights = self.setup.weights
-        reads = of_architecture(load_config(weights).model_type).reads
-        rows = _pictures(inputs) if reads == "image" else _texts(inputs, self.recipe)
-        return self.recipe.task.encode(lambda: rows, weights, key="")
+        rows = _pictures(inputs) if self._sees else _texts(inputs, self.recipe)
+        return self.recipe.task.encode(lambda: rows, self.setup.weights, key="")
+
+    def unknown(self, inputs: Sequence[Input]) -> list[tuple[int, int]]:
+        """Of each input how many tokens the run's tokenizer does not know, and of how many: 0 of 0 of an image.
+
+        To the model all of them are the same, whatever was meant.
+        """
+        if self._sees:
+            return [(0, 0)] * len(inputs)
+        tokenizer = load_tokenizer(self.setup.weights)
+        texts = [given if isinstance(given, tuple) else (given,) for given in inputs]
+        counts = [unknown(tokenizer, each) for each in texts]  # pyright: ignore[reportArgumentType]
+        return [(sum(lost for lost, _ in each), sum(count for _, count in each)) for each in counts]
+
+    @property
+    def _sees(self) -> bool:
+        """Whether inputs are images."""
+        return of_architecture(load_config(self.setup.weights).model_type).reads == "image"
 
     def _said(self, responses: np.ndarray, examples: Examples) -> list[Value] | list[Written]:
         outputs, cut = self.recipe.task.predict(responses), set(examples.cut)
@@ -150,6 +167,17 @@ class Predictor:
             )
             for number, (output, shares) in enumerate(zip(outputs, shares_NC.tolist(), strict=True))
         ]
+
+
+def check_filled(inputs: Sequence[Input]) -> None:
+    """
+    Raises:
+        InputError: an input has nothing in it. Of a pair one half may be empty, as in rows.
+    """
+    for number, given in enumerate(inputs, 1):
+        texts = given if isinstance(given, tuple) else (given,)
+        if all(isinstance(text, str) and not text.strip() for text in texts):
+            raise InputError(f"input {number} is empty, of which nothing can be said: got {given!r}")
 
 
 def load(folder: str | Path, *, recipe: Recipe | None = None, progress: Silent | None = None) -> Predictor:

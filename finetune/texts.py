@@ -144,6 +144,17 @@ def tokenize(tokenizer: Any, rows: Mapping[str, Any], max_length: int) -> tuple[
     return {name: [ids or nothing.get(name, [0]) for ids in values] for name, values in encoded.items()}, cut
 
 
+def unknown(tokenizer: Any, texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Of each text how many tokens are the one for what a tokenizer does not know, and of how many.
+
+    Tokens that mark where a text begins and ends are not counted. To a tokenizer of bytes nothing is unknown: it has no
+    such token, or calls the end of a text so, as GPT-2's does.
+    """
+    ids = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    lost = None if tokenizer.unk_token_id == tokenizer.eos_token_id else tokenizer.unk_token_id
+    return [(each.count(lost), len(each)) for each in ids]
+
+
 def known(found: Texts, vocabulary: int, name: str) -> Texts:
     """The texts, which a model of so many tokens can read.
 

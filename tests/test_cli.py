@@ -60,7 +60,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
     ("arguments", "words"),
     [
         (["run", "bert_r9"], "unknown recipe 'bert_r9'; did you mean 'bert_r8'?"),
-        (["predict", "outputs/mine", "cat", " \n"], r"INPUT 2 is empty, of which nothing can be said: got ' \n'"),
+        (["predict", "outputs/mine", "cat", " \n"], r"input 2 is empty, of which nothing can be said: got ' \n'"),
         (
             ["attention", "bert_r8", ""],
             "INPUT is empty, and nothing in it to look at: got ''; leave it out for a test row",

@@ -243,6 +243,43 @@ def test_the_command_prints_a_line_for_each_text(
     assert [record["truncated"] for record in records] == [False, True]
 
 
+def test_the_command_says_how_much_of_each_input_is_unknown(
+    toy: Callable[[str], Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(finished(replace(toy("bert"), method=Frozen()), tmp_path))
+    capsys.readouterr()
+    _, out, err = answer(capsys, folder, "cat zebra", "cat dog", "zebra gnu emu")
+    assert len(out.splitlines()) == 3
+    assert err == (
+        "1 of 2 tokens of input 1, 3 of 3 tokens of input 3 are unknown to the run's tokenizer, "
+        "and all the same to its model\n"
+    )
+    _, out, err = answer(capsys, folder, "zebra", "--format", "json")
+    assert len(json.loads(out)) == 1
+    assert "1 of 1 tokens of input 1 are unknown" in err
+    assert "of input 5, … are unknown" in answer(capsys, folder, *["zebra"] * 6)[2]
+    assert answer(capsys, folder, "cat dog")[2] == ""
+
+
+def test_of_a_pair_both_halves_are_counted_and_of_an_image_nothing(
+    toy: Callable[[str], Recipe], sees: Predictor, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("text,other,label\n" + "cat,dog,same\ncat,sun,not\n" * 20)
+    data = Files(train=str(tmp_path / "rows.csv"), text_pair="other")
+    predictor = load(finished(replace(toy("bert"), data=data, method=Frozen()), tmp_path / "pairs"))
+    assert predictor.unknown([("cat zebra", "gnu"), ("", "dog")]) == [(2, 3), (0, 1)]
+    assert sees.unknown(["red.png", "blue.png"]) == [(0, 0), (0, 0)]
+
+
+def test_what_is_empty_is_named(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,other,label\n" + "cat,dog,same\ncat,sun,not\n" * 20)
+    data = Files(train=str(tmp_path / "rows.csv"), text_pair="other")
+    predictor = load(finished(replace(toy("bert"), data=data, method=Frozen()), tmp_path / "out"))
+    assert len(predictor([("cat", ""), ("", "cat")])) == 2
+    with pytest.raises(InputError, match=r"input 2 is empty, of which nothing can be said: got \('', ' '\)"):
+        predictor([("cat", ""), ("", " ")])
+
+
 def test_the_command_reads_images_and_pairs(
     toy: Callable[[str], Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,9 @@ import tiny
 
 from finetune import texts as module
 from finetune.cache import ENCODED, kept_dir
-from finetune.texts import Texts, texts
+from finetune.texts import Texts, texts, unknown
+from finetune.transformer.tokenizers.byte_pair import BytePair
+from finetune.transformer.tokenizers.characters import Characters
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -81,6 +83,19 @@ def test_texts_without_a_key_leave_nothing_behind(tokenizer: Any) -> None:
     del found
     assert not folder.exists()
     assert not kept_dir(ENCODED).exists()
+
+
+def test_unknown_tokens_are_counted_and_the_ends_of_a_text_are_not(tokenizer: Any) -> None:
+    assert unknown(tokenizer, ["cat zebra", "", "zebra gnu", "cat dog"]) == [(1, 2), (0, 0), (2, 2), (0, 2)]
+    assert unknown(Characters().train(["cat"]), ["tax", "나"]) == [(1, 3), (1, 1)]
+
+
+def test_nothing_is_unknown_to_a_tokenizer_of_bytes() -> None:
+    tokenizer = BytePair(size=300).train(["cat"])
+    for token in (tokenizer.unk_token, None, tokenizer.eos_token):  # GPT-2's is the end of a text
+        tokenizer.unk_token = token
+        ((lost, count),) = unknown(tokenizer, ["나 </s>"])
+        assert (lost, count) == (0, 5)
 
 
 def test_reading_a_batch_keeps_no_file_in_memory(tokenizer: Any) -> None:

@@ -82,17 +82,22 @@ def menu(tmp_path: Path) -> Files:
     return Files(train=str(tmp_path / "menu.csv"), target="english")
 
 
-def test_rows_of_ones_own_are_written_by_a_checkpoint_and_from_scratch(
-    toy_pairs: Callable[[str], Recipe], menu: Files, tmp_path: Path
-) -> None:
-    tuned = replace(toy_pairs("marian"), data=menu)
+@pytest.fixture
+def scratch(toy_pairs: Callable[[str], Recipe], menu: Files) -> Recipe:
+    """Those rows, for a system from scratch."""
     system = Transformer(width=16, heads=2, layers=1, inner=32)
-    scratch = replace(
-        tuned,
+    return replace(
+        toy_pairs("marian"),
+        data=menu,
         checkpoint=Blank(system=system, tokenizer=Words(), texts=menu),
         method=Scratch(optim=AdamW(learning_rate=1e-3)),
     )
-    for recipe in (tuned, scratch):
+
+
+def test_rows_of_ones_own_are_written_by_a_checkpoint_and_from_scratch(
+    toy_pairs: Callable[[str], Recipe], menu: Files, scratch: Recipe, tmp_path: Path
+) -> None:
+    for recipe in (replace(toy_pairs("marian"), data=menu), scratch):
         result = run(recipe, out=tmp_path / "out")
         assert (result.status, result.broken) == ("done", ())
         rows = session(recipe).splits()
@@ -186,9 +191,25 @@ def test_texts_longer_than_what_is_read_or_written_are_cut_and_counted(
     assert max(len(line["output"].split()) for line in lines) <= 3
 
 
-def test_an_empty_source_is_answered(toy_pairs: Callable[[str], Recipe], tmp_path: Path) -> None:
-    (said,) = load(run(toy_pairs("marian"), out=tmp_path).folder or "")([""])
-    assert isinstance(said.text, str)  # pyright: ignore[reportAttributeAccessIssue]
+def test_an_empty_source_is_answered_as_a_row_and_refused_as_an_input(
+    toy_pairs: Callable[[str], Recipe], menu: Files, tmp_path: Path
+) -> None:
+    (tmp_path / "test.csv").write_text("text,english\nsopa uno,uno sopa\n,nada\n")
+    result = run(replace(toy_pairs("marian"), data=replace(menu, test=str(tmp_path / "test.csv"))), out=tmp_path)
+    lines = outputs.read_lines((result.folder or tmp_path) / "predictions.jsonl")
+    assert [line["target"] for line in lines] == ["uno sopa", "nada"]
+    with pytest.raises(InputError, match=r"input 2 is empty, of which nothing can be said: got ' '"):
+        load(result.folder or "")(["sopa uno", " "])
+
+
+def test_words_that_a_tokenizer_from_scratch_never_saw_are_told(
+    scratch: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(run(scratch, out=tmp_path / "out").folder)
+    assert cli.main(["predict", folder, "나는 학교에", "sopa zzz", "sopa uno", "--format", "json"]) == 0
+    out, err = capsys.readouterr()
+    assert [record["input"] for record in json.loads(out)] == ["나는 학교에", "sopa zzz", "sopa uno"]
+    assert "2 of 2 tokens of input 1, 1 of 2 tokens of input 2 are unknown to the run's tokenizer" in err
 
 
 def test_a_finished_run_writes_from_the_command_line(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from finetune.predict import Prediction, Tagged, Value, Written
 
 WIDTH = 60  # of an input, where it is a line of a list
+TOLD = 5  # inputs with unknown tokens, each with its number
 
 
 class Predict(Command):
@@ -29,16 +30,20 @@ class Predict(Command):
         )
 
     def run(self, given: Any) -> int:
-        from finetune.predict import load
+        from finetune.predict import check_filled, load
 
         if given.pairs and len(given.inputs) % 2:
             raise InputError(f"--pairs takes an even number of texts, got {len(given.inputs)}")
-        for number, each in enumerate(given.inputs, 1):
-            if not (each.strip() or given.pairs):  # of a pair one half may be empty, as in rows
-                raise InputError(f"INPUT {number} is empty, of which nothing can be said: got {each!r}")
         inputs = list(zip(given.inputs[::2], given.inputs[1::2], strict=True)) if given.pairs else given.inputs
+        check_filled(inputs)  # before a model is loaded
         progress = commands.progress()
-        predictions = load(given.run, progress=progress)(inputs)
+        predictor = load(given.run, progress=progress)
+        predictions = predictor(inputs)
+        counts = enumerate(predictor.unknown(inputs), 1)
+        lost = [f"{some} of {count} tokens of input {number}" for number, (some, count) in counts if some]
+        if lost:
+            told = f"{', '.join(lost[:TOLD])}{', …' if len(lost) > TOLD else ''}"
+            progress.say(f"{told} are unknown to the run's tokenizer, and all the same to its model")
         if given.format == "json":
             records = [{"input": x} | asdict(found) for x, found in zip(inputs, predictions, strict=True)]
             print(json.dumps(records, indent=2, ensure_ascii=False))
