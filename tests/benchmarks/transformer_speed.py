@@ -4,7 +4,7 @@
 
 Both train by turns in one process that keeps freed memory (finetune/allocator.py), as a run of ours does, between the
 same embeddings and the same logits. A figure is the median of the rounds. Writes outputs/tables/transformer_speed.json
-and .md; stopped, it goes on from there.
+and .md; stopped, it goes on from there. Below the table: how far the two are apart, given the same weights.
 
 N texts, S source tokens, T target tokens, E width, V vocabulary.
 """
@@ -12,11 +12,14 @@ N texts, S source tokens, T target tokens, E width, V vocabulary.
 from __future__ import annotations
 
 import argparse
+import itertools
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -31,6 +34,9 @@ from finetune.transformer import models
 from finetune.transformer.embedding import Embedding
 from finetune.transformer.systems import Vocabulary
 from finetune.transformer.systems.transformer import Transformer
+
+TESTS = Path(__file__).parents[1]
+sys.path.insert(0, str(TESTS))  # what gives both the same weights lies there
 
 V = Vocabulary(size=1000, pad=0, start=2, end=3)
 ENDLESS = Vocabulary(size=1000, pad=0, start=2, end=-1)
@@ -49,9 +55,8 @@ class Point:
 
     @property
     def name(self) -> str:
-        (width, heads, layers, _), (texts, length) = SIZES[self.size], LENGTHS[self.size]
-        shape = f"{texts}×{length}, width {width}, {heads} heads, {layers}+{layers} blocks"
-        return f"training step, {shape}, {self.order}-norm, dropout {self.dropout:g}, {self.dtype}"
+        about = shape(self.system, *LENGTHS[self.size])
+        return f"training step, {about}, {self.order}-norm, dropout {self.dropout:g}, {self.dtype}"
 
     @property
     def system(self) -> Transformer:
@@ -61,6 +66,10 @@ class Point:
 def system(size: str, **fields: str | float) -> Transformer:
     width, heads, layers, inner = SIZES[size]
     return Transformer(width=width, heads=heads, layers=layers, inner=inner, **fields)  # pyright: ignore
+
+
+def shape(own: Transformer, texts: int, length: int) -> str:
+    return f"{texts}×{length}, width {own.width}, {own.heads} heads, {own.layers}+{own.layers} blocks"
 
 
 class Peer(nn.Module):
@@ -138,6 +147,21 @@ def searches(size: str, texts: int, rounds: int) -> list[Record]:
     return [{"point": point, **found, **ratio(taken[True], taken[False], CACHE)}]
 
 
+def parity(own: Transformer, texts: int, length: int) -> list[Record]:
+    """How far both are apart in float32, given torch's weights: in outputs, and in gradients of inputs and weights."""
+    from twin import compared, pair
+
+    ours, theirs = pair(own, V)
+    _, real_NS, _ = batch(texts, length)
+    inputs = [torch.randn(texts, length, own.width) for _ in range(2)]
+    apart = {"outputs": (0.0, 0.0), "gradients": (0.0, 0.0)}  # the largest difference, and the largest there is
+    for name, found, wanted in compared(ours, theirs, *inputs, real_NS=real_NS):
+        kind = "outputs" if name == "outputs" else "gradients"
+        far, largest = apart[kind]
+        apart[kind] = max(far, float((found - wanted).abs().max())), max(largest, float(wanted.abs().max()))
+    return [{"parity": f"{shape(own, texts, length)}, {own.order}-norm", **apart}]
+
+
 def points() -> Iterator[Point]:
     for size in SIZES:
         for dtype in ("float32", "bfloat16"):
@@ -151,13 +175,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11, help="of each point (default: 11)")
     parser.add_argument("--only", default="", help="what holds this text in its name; the table is then only printed")
     given = parser.parse_args()
-    ledger = Ledger("transformer_speed", given.rounds)
+    ledger = Ledger("transformer_speed", given.rounds, beside=[TESTS / "twin.py"])
     allocator.keep_freed()
     work: dict[str, Callable[[], list[Record]]] = {
         point.name: partial(steps, point, given.rounds) for point in points()
     }
     for size, texts in (("small", 8), ("medium", 1), ("medium", 8), ("medium", 32)):
         work[f"search {size} {texts}"] = partial(searches, size, texts, given.rounds)
+    for size, order in itertools.product(SIZES, ("pre", "post")):
+        own = system(size, order=order, dropout=0.0)
+        work[f"parity {size} {order}"] = partial(parity, own, *LENGTHS[size])
     asked = {what: how for what, how in work.items() if given.only in what}
     for what, how in tqdm(asked.items(), unit="point"):
         ledger.measure(what, how)
@@ -169,7 +196,8 @@ def main() -> None:
 
 
 def markdown(records: list[Record], about: str) -> str:
-    found = Counter(record["verdict"] for record in records)
+    timed = [record for record in records if "verdict" in record]
+    found = Counter(record["verdict"] for record in timed)
     header = ("point", "ours", "peer", "peer", "ratio", "95 %", "goal", "verdict")
     rows = [
         (
@@ -182,15 +210,34 @@ def markdown(records: list[Record], about: str) -> str:
             record["goal"],
             record["verdict"],
         )
-        for record in records
+        for record in timed
     ]
     return (
         f"# The Transformer beside torch's\n\nMade by `make bench`: {about}. Medians of the rounds, in which both take "
         "turns; *ratio* is how many times as long the peer takes. A training step is forward, loss and backward; 0.909 "
-        f"is the goal of at most 1.1 times torch's time. Of {len(records)} goals {found['reached']} are reached, "
+        f"is the goal of at most 1.1 times torch's time. Of {len(timed)} goals {found['reached']} are reached, "
         f"{found['tied']} lie within the interval of the rounds and {found['missed']} are missed.\n\n"
         f"{tabulate(rows, header, tablefmt='github', disable_numparse=True)}\n"
+        f"{same([record for record in records if 'parity' in record])}"
     )
+
+
+def same(records: list[Record]) -> str:
+    """The line below the table; empty where nothing was compared."""
+    if not records:
+        return ""
+    apart = "; ".join(
+        f"{record['parity']}: outputs {_apart(*record['outputs'])}, gradients {_apart(*record['gradients'])}"
+        for record in records
+    )
+    return (
+        "\nGiven the same weights, in float32 without dropout, both differ by at most so much in outputs and in the "
+        f"gradients of inputs and of every weight: {apart}.\n"
+    )
+
+
+def _apart(far: float, largest: float) -> str:
+    return f"{far:.1e} of up to {largest:.3g}"
 
 
 if __name__ == "__main__":
