@@ -125,6 +125,40 @@ def check_layout(figure: Figure) -> None:
             assert not box.overlaps(other), (box, other)
 
 
+def plane_figure(names: list[str], seed: int = 0) -> Figure:
+    """Half of the dots lie close together."""
+    rng = np.random.default_rng(seed)
+    places_N2 = np.concatenate([rng.normal(0, scale, (len(names) // 2, 2)) for scale in (0.1, 1)])
+    return figures.plane(names, places_N2, title="Plane", below="of names")
+
+
+@pytest.mark.parametrize("letters", [1, 6, 13])
+def test_no_name_of_a_dot_covers_a_dot_or_another_name(letters: int) -> None:
+    figure = plane_figure([f"{n:0{letters}}" for n in range(100)] if letters > 1 else list(map(chr, range(97, 117))))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent(canvas.get_renderer()).padded(-1) for text in axes.texts]
+    dots = axes.transData.transform(axes.lines[0].get_xydata())
+    assert len(boxes) == len(dots) in (20, 100)
+    frame = axes.get_window_extent()
+    for index, box in enumerate(boxes):
+        assert frame.x0 <= box.x0 < box.x1 <= frame.x1
+        assert frame.y0 <= box.y0 < box.y1 <= frame.y1
+        assert not any(box.overlaps(other) for other in boxes[:index])
+        assert not any(box.contains(*dot) for dot in dots)
+
+
+def test_dots_lie_as_far_from_each_other_across_as_upwards() -> None:
+    places_N2 = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0]])
+    figure = figures.plane(["a", "b", "c"], places_N2, title="", below="")
+    FigureCanvasAgg(figure).draw()
+    (axes,) = figure.axes
+    first, right, above = axes.transData.transform(axes.lines[0].get_xydata())
+    assert right[0] - first[0] == pytest.approx(3 * (above[1] - first[1]))
+    assert [text.get_text() for text in axes.texts] == ["a", "b", "c"]
+
+
 def test_up_to_64_tokens_every_one_has_a_label_and_beyond_those_that_fit() -> None:
     labels = [f"t{n}" for n in range(64)]
     assert {*labels} <= written(text_figure(labels))

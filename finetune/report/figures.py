@@ -1,6 +1,6 @@
 """Pictures: arrays and labels in, a matplotlib figure out, saved as PNG or SVG; above all of attention and positions.
 
-T tokens, R and C rows and columns of an image's patches, N positions, K distances.
+T tokens, R and C rows and columns of an image's patches, N positions or names, K distances.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ try:
     from matplotlib.figure import Figure
 
     from finetune.report.grounds import Ground, Plain, Scale
-    from finetune.report.page import Bar, Cell, Curves, Group, Page, Part
+    from finetune.report.page import Bar, Cell, Curves, Dots, Group, Page, Part
 except ModuleNotFoundError as error:
     raise InputError("matplotlib draws the figures and is not installed: pip install 'finetune[figures]'") from error
 
@@ -104,6 +104,11 @@ def positions(similar: Panels, falls: Panels, *, unit: str, tiled: bool, title: 
     heat = Group(ground=ground, side=ground.side, cells=cells, bars=[Bar(scale=scale, says="cosine similarity")])
     curves = Curves(lines=falls, along=f"distance in {unit}", up="mean cosine similarity", side=ground.side)
     return _drawn([[heat, curves]], title, below)
+
+
+def plane(names: Sequence[str], places_N2: np.ndarray, *, title: str, below: str) -> Figure:
+    """Names where they lie on a plane, none of them over another."""
+    return _drawn([Dots(names=names, at_N2=places_N2, side=8.0)], title, below)
 
 
 def beside(parts: Sequence[Part], *, title: str, below: str) -> Figure:
