@@ -96,7 +96,8 @@ def test_there_are_commands_and_snippets_to_run() -> None:
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if not line.startswith("make")])
 def test_a_command_of_the_readme_runs(command: str, desk: Path) -> None:
-    for word, made in (("predict", "last_layers"), ("align", "run numbers_lstm_attention")):
+    written = "run numbers_lstm_attention"
+    for word, made in (("predict", "last_layers"), ("align", written), ("embeddings", written)):
         if f"finetune {word} " in command:  # what it loads is left by a command before it
             succeed(shlex.split(next(line for line in COMMANDS if made in line)), desk)
     words = [glob.glob(word, root_dir=desk) or [word] for word in shlex.split(command)]  # as a shell does
