@@ -96,10 +96,10 @@ def test_there_are_commands_and_snippets_to_run() -> None:
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if not line.startswith("make")])
 def test_a_command_of_the_readme_runs(command: str, desk: Path) -> None:
-    written = "run numbers_lstm_attention"
-    for word, made in (("predict", "last_layers"), ("align", written), ("embeddings", written)):
-        if f"finetune {word} " in command:  # what it loads is left by a command before it
-            succeed(shlex.split(next(line for line in COMMANDS if made in line)), desk)
+    made = re.search(r"outputs/(\w+)/(\w+)-seed", command)
+    if made is not None:  # what it loads is left by a command before it
+        by = (f"finetune run {made[1]} ", f"finetune compare {made[1]} ")
+        succeed(shlex.split(next(line for line in COMMANDS if line.startswith(by) and made[2] in line)), desk)
     words = [glob.glob(word, root_dir=desk) or [word] for word in shlex.split(command)]  # as a shell does
     assert succeed([word for found in words for word in found], desk)
 
