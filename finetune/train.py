@@ -91,7 +91,6 @@ def fit(
     masters = Masters(optim.groups(layout.module), optim.build, layout.tables(reached), layout)
     exchange = Exchange(layout.module, masters, accelerator, spread=layout.spread)
     state, best = State(layout.module, masters, accelerator), _Best(budget.patience)
-    state.count.micro_batch = budget.micro_batch
     together = precision.tokens_per_piece(accelerator.device)
     rank, world = accelerator.process_index, accelerator.num_processes
     per_epoch = math.ceil(len(train) / budget.batch_size)
@@ -123,6 +122,9 @@ def fit(
         layout.child(part).train()
     keeper.go_on(state)
     count = state.count
+    # the smaller: of a training that goes on one is what memory sufficed for, the other what somebody asks for since
+    sizes = [each for each in (count.micro_batch, budget.micro_batch) if each is not None]
+    count.micro_batch = min(sizes, default=None)
     progress.start("train", int(train.lengths.sum()) * epochs, "tok")
     progress.advance(count.tokens)
     for epoch in range(max(1, math.ceil(count.step / per_epoch)), epochs + 1):

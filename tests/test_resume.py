@@ -228,6 +228,30 @@ def test_an_example_that_does_not_fit_alone_is_an_error_that_says_what_would(
         run(twenty, out=tmp_path)
 
 
+@pytest.mark.parametrize(("before", "asked", "taken"), [(None, 2, 2), (8, 2, 2), (2, 8, 2), (2, None, 2)])
+def test_a_run_that_goes_on_takes_the_smaller_of_the_pieces_it_had_and_those_it_is_asked_for(
+    twenty: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: int | None,
+    asked: int | None,
+    taken: int,
+) -> None:
+    recipe = without_dropout(twenty)
+    whole = run(recipe, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        killed_after(7, patch)
+        with pytest.raises(Killed):
+            run(replace(recipe, budget=replace(recipe.budget, micro_batch=before)), out=tmp_path / "killed")
+    told = Told()
+    found = run(
+        replace(recipe, budget=replace(recipe.budget, micro_batch=asked)), out=tmp_path / "killed", progress=told
+    )
+    assert "goes on after update 7" in told.lines
+    assert found.environment["micro_batch"] == taken
+    assert found.scores == whole.scores
+
+
 LINES = 45  # of the curve of the script's run, about
 SCRIPT = '''"""A recipe of a test."""
 from dataclasses import replace
