@@ -219,8 +219,14 @@ def test_a_backbone_that_hardly_moved_is_told_with_its_updates_and_a_head_on_fea
 
 def test_a_diverged_run_is_told_with_its_seed(result: Result) -> None:
     diverged = replace(with_seed(result, 1, 0.9), status="diverged", scores={})
-    told = "toy_bert full: diverged with seed 1: loss or gradient was no number any more"
-    assert told in table([with_seed(result, 0, 0.8), diverged]).notes
+    why = "a loss or gradient was no number, or 20 losses in a row above 10 times their median"
+    assert f"toy_bert full: diverged with seed 1: {why}" in table([with_seed(result, 0, 0.8), diverged]).notes
+
+
+def test_what_a_run_saved_is_a_dash_where_it_saved_nothing_and_no_part_of_the_mean(result: Result) -> None:
+    kept = replace(with_seed(result, 0, 0.8), saved="model", saved_bytes=3_000_000)
+    diverged = replace(with_seed(result, 1, 0.9), status="diverged", scores={}, saved="", saved_bytes=0)
+    assert [cells(runs)["saved MB"] for runs in ([kept, diverged], [diverged])] == ["3.00", "–"]
 
 
 def test_notes_stand_below_the_table_are_comments_in_latex_and_no_part_of_a_csv(result: Result) -> None:

@@ -9,6 +9,7 @@ from finetune.report.groups import AGAIN, Group, comparable, singles, systems
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
 from finetune.verdict import System, contents, judge, of_one_seed, unfit
+from finetune.watch import PATIENCE, TIMES
 
 FEW = 30  # updates of a backbone
 BUSY = 0.1  # of its time to run, that a run waited for a core
@@ -156,7 +157,8 @@ def lost(groups: Sequence[Group]) -> Iterator[str]:
     for group in groups:
         seeds = [str(result.recipe["seed"]) for result in group.results if result.status == "diverged"]
         if seeds:
-            yield f"{group.label}: diverged with seed {', '.join(seeds)}: loss or gradient was no number any more"
+            why = f"a loss or gradient was no number, or {PATIENCE} losses in a row above {TIMES} times their median"
+            yield f"{group.label}: diverged with seed {', '.join(seeds)}: {why}"
         for result in group.results:
             if result.broken:
                 yield f"{group.label}: failed with seed {result.recipe['seed']}: {'; '.join(result.broken)}"

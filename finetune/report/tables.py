@@ -191,7 +191,7 @@ def _row(group: Group, apart: str) -> tuple[str, ...]:
         _mean([run.seconds["train"] for run in runs], 1),
         _mean([run.tokens_per_second for run in runs], 0) if not first.seconds["features"] else MISSING,
         _mean([run.peak_memory_bytes / 1e6 for run in runs], 0),
-        _mean([run.saved_bytes / 1e6 for run in runs], 2),
+        _mean([run.saved_bytes / 1e6 for run in runs if run.saved], 2),
     )
 
 
@@ -213,7 +213,7 @@ def score_cells(group: Sequence[Result], sound: Sequence[Result]) -> tuple[str, 
 
 
 def _mean(values: Sequence[float], digits: int) -> str:
-    return f"{sum(values) / len(values):.{digits}f}"
+    return f"{sum(values) / len(values):.{digits}f}" if values else MISSING
 
 
 def _inert(cell: str) -> str:
