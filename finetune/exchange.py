@@ -9,17 +9,20 @@ P numbers in a portion.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from finetune.masters import Masters
 from finetune.peers import TIMEOUT
 
 PORTION = 2**22  # numbers sent together, about: few enough to be under way early, enough to be worth a message
+Found = TypeVar("Found")
 OUT_OF_MEMORY = 128  # what a process wants that ran out: the update anew. Greater than the number of any signal
 
 
@@ -29,6 +32,13 @@ def alike(module: nn.Module, accelerator: Accelerator) -> None:
         for parameter in module.parameters():
             if parameter.requires_grad:
                 _from_first(parameter.detach(), accelerator.device)
+
+
+def of_first(find: Callable[[], Found], accelerator: Accelerator) -> Found:
+    """What the first process finds, in every one: what others see of a shared folder may be a minute old."""
+    found = [find() if accelerator.is_main_process else None]
+    broadcast_object_list(found)
+    return found[0]  # pyright: ignore[reportReturnType]
 
 
 class Exchange:

@@ -18,10 +18,11 @@ from finetune import allocator, evaluate, integrity, measure, sharded
 from finetune.attention.multihead import Attention
 from finetune.attention.swap import save_learned
 from finetune.evaluate import Predictions
+from finetune.exchange import of_first
 from finetune.items import Items
 from finetune.keeper import Keeper, RunKeeper
 from finetune.methods import Material, Trainee
-from finetune.outputs import RunFolder, size
+from finetune.outputs import RunFolder, flush_all, size, writing
 from finetune.peers import Lost, named, others
 from finetune.progress import Silent
 from finetune.recipe import Recipe
@@ -44,24 +45,27 @@ def run(
     with others().needed():
         here = session(recipe, progress=progress, shelf=shelf)
         folder = here.folder(out)
-        before = folder.finished()
-        if folder.result() is None:
-            _once(here, folder)
-    return replace(Result.from_json(folder.result() or {}), folder=folder.path, before=before)
+        before, record = of_first(lambda: (folder.finished(), folder.result()), here.accelerator)
+        if record is None:
+            record = _once(here, folder)
+        result = Result.from_json(record)
+        if here.accelerator.is_main_process:
+            folder.settle(result.status)
+    return replace(result, folder=folder.path, before=before)
 
 
-def _once(here: Session, folder: RunFolder) -> None:
-    """Compute a run, unless another process does; afterwards there is its result."""
+def _once(here: Session, folder: RunFolder) -> Any:
+    """The record of a run that is computed now, unless another process does."""
     holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
     signals = Signals(here.progress.say)
     with holding, signals.heard(), undisturbed(here.accelerator.device):
-        if folder.result() is None:  # else whoever held the lock a moment ago has finished it
+        if of_first(folder.result, here.accelerator) is None:  # else who held the lock a moment ago has finished it
             _told(here, folder, partial(_execute, here, folder, signals))
-    here.accelerator.wait_for_everyone()
+    return of_first(folder.result, here.accelerator)
 
 
 def _told(here: Session, folder: RunFolder, execute: Callable[[], None]) -> None:
-    """What becomes of it stands in the folder: launchers give an exit code of their own."""
+    """What becomes of it before there is a result stands in the folder: launchers give an exit code of their own."""
     say = folder.status if here.accelerator.is_main_process else _unsaid
     say("running")
     try:
@@ -76,7 +80,6 @@ def _told(here: Session, folder: RunFolder, execute: Callable[[], None]) -> None
     except BaseException as error:
         say("failed", why=f"{type(error).__name__}: {error}")
         raise
-    say((folder.result() or {"status": "unknown"})["status"])
 
 
 def _unsaid(state: str, **more: Any) -> None: ...
@@ -110,13 +113,14 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
         allocator.return_freed()  # saving needs room for the whole model once more
         peak = max(memory.bytes, trainee.feature_memory)
         result = _result(here, trainee, done, predicted, own, clock.seconds, peak, waiting)
-        if not recipe.split.closed:
-            saved = recipe.method.save(trainee.module, material, folder.path)
-            save_learned(trainee.module, saved)
-            result = replace(result, saved=saved.name, saved_bytes=size(saved))
-            recipe.task.save_encoder(here.weights, saved)
-            folder.write_lines("predictions.jsonl", _lines(here, predicted.get("test")))
-        if said is not None:  # what is saved is tried once more, as those who use it will find it
+        if said is not None:
+            with writing(folder.path):
+                saved = recipe.method.save(trainee.module, material, folder.path)
+                save_learned(trainee.module, saved)
+                result = replace(result, saved=saved.name, saved_bytes=size(saved))
+                recipe.task.save_encoder(here.weights, saved)
+            folder.write_lines("predictions.jsonl", _lines(here, predicted["test"]))
+            # what is saved is tried once more, as those who use it will find it
             lost = [*integrity.broken(trainee.module, before, idle), *integrity.repeated(predicted["test"].ids)]
             examples = material.examples["test"]
             del trainee  # there must be room for the model that was saved
@@ -125,14 +129,15 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
             if (merge := recipe.method.merge) is not None:
                 lost += integrity.unlike(restored, merge, examples, accelerator.device)
             result = replace(result, status="failed" if lost else "done", broken=tuple(lost))
+        with writing(folder.path):
+            flush_all(folder.path)
         folder.write("result.json", result.to_json())
-        keeper.snapshots.remove()
 
 
 def _sample(
     here: Session, trainee: Trainee, material: Material, predicted: Predictions | None
 ) -> integrity.Sample | None:
-    """None: the test set stayed closed, or training came to nothing."""
+    """None: the test set stayed closed, or training came to nothing; then there is nothing to save either."""
     if predicted is None:
         return None
     examples, device = material.examples["test"], here.accelerator.device
@@ -185,10 +190,8 @@ def _predict(here: Session, trainee: Trainee, part: str) -> Predictions:
     return predictions
 
 
-def _lines(here: Session, predictions: Predictions | None) -> list[dict[str, Any]]:
+def _lines(here: Session, predictions: Predictions) -> list[dict[str, Any]]:
     """What was predicted for every test example, so that any two runs can be paired later."""
-    if predictions is None:
-        return []
     lines = here.task.lines(predictions.targets, predictions.responses, here.facts().labels)
     return [{"id": id_, **line} for id_, line in zip(predictions.ids, lines, strict=True)]
 

@@ -112,12 +112,14 @@ class RunKeeper(Keeper):
         return self.signals.wait()
 
     def _sound(self, state: State) -> bool:
-        """Whether no loss was without a number since the last look: else training has diverged, and ends by that."""
+        """Whether no loss or gradient was without a number since the last look: else training has diverged, and ends by
+        that. A gradient may be the first, and of the weights it makes there is no loss yet.
+        """
         if not state.unread:
             return True
         losses = self.accelerator.reduce(torch.stack(state.unread), reduction="mean")
         assert isinstance(losses, Tensor)
-        return bool(losses.isfinite().all())
+        return bool(losses.isfinite().all()) and bool(torch.stack(state.norms).isfinite().all())
 
     def _due(self, step: int) -> bool:
         if self.every is not None:
@@ -131,7 +133,8 @@ class RunKeeper(Keeper):
             try:
                 self.snapshots.write(state.count.step, facts, tensors)
             except OSError as error:
-                self._tell(f"no snapshot after update {state.count.step}: {error}; training goes on without")
+                without = "training goes on while its curve can be written"
+                self._tell(f"no snapshot after update {state.count.step}: {error}; {without}")
         for _ in tensors:  # what this process does not write, or no more: others may wait for its shares
             pass
         self.last = time.monotonic()

@@ -6,22 +6,26 @@ it exists the run is done and everything else is complete.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from finetune.errors import InputError
 
 SNAPSHOTS, CURVE, STATUS, LOCK = "snapshots", "curve.jsonl", "status.json", "lock"
 KEPT = (CURVE, LOCK, STATUS)  # files that the next run of the folder needs, or has written already
+FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says of a disk, or of somebody's share of it
 
 
 class HeldError(InputError):
@@ -95,6 +99,19 @@ class RunFolder:
         if (read_json(self.path / STATUS) or {}).get("state") == "running":
             self.status("lost", why=why)
 
+    def settle(self, ended: str) -> None:
+        """Once there is a result, bring all beside it in line with that: of one that diverged snapshots stay.
+
+        Whatever ended a run just before this is thereby mended when the same command is given again. The result is
+        there, so nothing that goes wrong here does any harm: another process may be about to do the same.
+        """
+        with suppress(InputError):
+            if (read_json(self.path / STATUS) or {}).get("state", ended) != ended:
+                with self.lock():
+                    if ended != "diverged":
+                        shutil.rmtree(self.path / SNAPSHOTS, ignore_errors=True)
+                    self.status(ended)
+
     def cut(self, name: str, lines: int) -> None:
         """Keep the first lines of a file; what an interrupted run wrote after them comes again."""
         path = self.path / name
@@ -157,12 +174,43 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Until the disk has a file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_all(folder: Path) -> None:
+    """Until the disk has everything below a folder, by whomever it was written."""
+    for path in (*folder.rglob("*"), folder):
+        flush(path)
+
+
+@contextmanager
+def saving() -> Iterator[None]:
+    """Gives the system's complaint its kind back, of which the writer of tensors keeps the words alone."""
+    try:
+        yield
+    except SafetensorError as error:
+        said = re.search(r"\(os error (\d+)\)", str(error))
+        if said is None:
+            raise OSError(str(error)) from error
+        raise OSError(number := int(said[1]), os.strerror(number)) from error
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns the system's complaint about a folder that cannot be written into one line."""
     try:
-        yield
+        with saving():
+            yield
     except OSError as error:
-        raise InputError(f"cannot write {error.filename or path}: {error.strerror}; choose another --out") from error
+        mend = "free some, and the same command goes on" if error.errno in FULL else "choose another --out"
+        why = error.strerror or error
+        raise InputError(f"cannot write {error.filename or path}: {why}; {mend}") from error

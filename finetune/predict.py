@@ -219,7 +219,7 @@ def _result(folder: Path) -> Result:
         raise InputError(f"{folder} holds no finished run: there is no result.json{below}")
     result = Result.from_json(stored)
     if result.status == "diverged":
-        raise InputError(f"{folder} holds a run that diverged: its model predicts nothing")
+        raise InputError(f"{folder} holds a run that diverged: there is no model of it that predicts")
     if result.broken:
         raise InputError(f"{folder} holds a run that failed: {'; '.join(result.broken)}")
     return result

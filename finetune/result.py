@@ -22,7 +22,7 @@ MAPPINGS = {"recipe", "scores", "validation", "rows", "truncated", "parameters",
 class Result:
     """One finished run. `scores` are over the test split, the headline first.
 
-    There are none of a diverged run, nor of a trial: a run whose test set stayed closed, and of which nothing is saved.
+    There are none of a diverged run, nor of a trial: a run whose test set stayed closed. Of neither is a model saved.
     """
 
     status: Literal["done", "diverged", "failed"]  # failed: trained to the end, but see `broken`
@@ -50,7 +50,7 @@ class Result:
     epochs: int
     peak_memory_bytes: int
     saved_bytes: int
-    saved: str  # folder of what was trained, within the run's
+    saved: str  # folder of what was trained, within the run's; empty: nothing is saved
     precision: str
     attention: str
     weights: Mapping[str, str | None]  # sha256 of weights, of settings; hub commit

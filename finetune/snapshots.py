@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from finetune.hashing import content_key, file_sha256
+from finetune.outputs import flush, saving
 
 FORMAT = 2  # counts up when what is stored changes
 KEPT = 2  # the newest, and one to go back to
@@ -64,11 +64,11 @@ class Snapshots:
             files = {path.name: _sum(path) for path in _written(partial, tensors)}
             body = {"format": FORMAT, "base": self.base, "step": step, "facts": facts, "files": files}
             _flushed(partial / FACTS, json.dumps({"sha256": _own_sum(body)} | body).encode())
-            _flush(partial)
+            flush(partial)
             whole = self.folder / f"{step:09d}"
             shutil.rmtree(whole, ignore_errors=True)
             partial.replace(whole)
-            _flush(self.folder)
+            flush(self.folder)
         except OSError:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -84,9 +84,6 @@ class Snapshots:
             except (OSError, ValueError, KeyError, TypeError) as error:
                 wrong.append(f"{folder}: {error}")
         return None, wrong
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _read(self, folder: Path) -> Snapshot:
         """
@@ -123,12 +120,10 @@ def _written(folder: Path, tensors: Iterable[tuple[str, Tensor]]) -> Iterator[Pa
 
     def write() -> Path:
         path = folder / f"{number:03d}.safetensors"
-        try:
+        with saving():
             save_file(shard, path)
-        except SafetensorError as error:  # a full disk, too, is one
-            raise OSError(str(error)) from error
         shard.clear()
-        _flush(path)
+        flush(path)
         return path
 
     for name, tensor in tensors:
@@ -149,13 +144,4 @@ def _own_sum(body: Mapping[str, Any]) -> str:
 
 def _flushed(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    _flush(path)
-
-
-def _flush(path: Path) -> None:
-    """Until the disk has a file, or the names in a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(path)

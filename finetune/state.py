@@ -43,12 +43,15 @@ class Count:
 
 
 class State:
-    """Gathers and puts back. `kept` are the masters of the best epoch, `unread` the losses since the last look."""
+    """Gathers and puts back. `kept` are the masters of the best epoch, `unread` the losses since the last look.
+
+    `norms` are the gradients' since then. A snapshot is of numbers alone, so those of before one need not be in it.
+    """
 
     def __init__(self, module: nn.Module, masters: Masters, accelerator: Accelerator) -> None:
         self.module, self.masters, self.accelerator = module, masters, accelerator
         self.count, self.watch = Count(), Watch()
-        self.unread, self.kept = list[Tensor](), list[Tensor]()
+        self.unread, self.norms, self.kept = list[Tensor](), list[Tensor](), list[Tensor]()
         self.names = {id(parameter): name for name, parameter in module.named_parameters()}
 
     def facts(self) -> dict[str, Any]:

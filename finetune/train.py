@@ -136,6 +136,7 @@ def fit(
             state.unread.append(total)
             factor = optim.factor(count.step, steps)
             norm = masters.step(optim.clip_norm, factor)
+            state.norms.append(norm)
             tokens = int(train.lengths[whole].sum())
             count.step, count.examples, count.tokens = (
                 count.step + 1,
@@ -146,9 +147,11 @@ def fit(
             if count.step % LOG_EVERY == 0 or count.step == epoch * per_epoch:
                 losses = accelerator.reduce(torch.stack(state.unread), reduction="mean")
                 assert isinstance(losses, Tensor)
+                norms = torch.stack(state.norms).tolist()
                 state.unread.clear()
-                line = {"loss": float(losses.mean()), "gradient_norm": float(norm)}
-                diverged = state.watch.diverged(losses.tolist()) or not all(map(math.isfinite, line.values()))
+                state.norms.clear()
+                line = {"loss": float(losses.mean()), "gradient_norm": norms[-1]}
+                diverged = state.watch.diverged(losses.tolist()) or not all(map(math.isfinite, [line["loss"], *norms]))
                 line["learning_rate"] = optim.learning_rate * factor
                 # JSON has no word for a number that is none
                 told = {name: value if math.isfinite(value) else None for name, value in line.items()}

@@ -6,14 +6,17 @@ Each process' file `rank-<n>.json` says what it has seen; the runs' folders hold
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from accelerate import PartialState
 from transformers import BertForSequenceClassification
@@ -23,6 +26,8 @@ from finetune.attention.cores.uniform import Uniform
 from finetune.augmentations.drop_tokens import DropTokens
 from finetune.data.toy import ToyText
 from finetune.encode import Subset
+from finetune.keeper import RunKeeper
+from finetune.outputs import RunFolder
 from finetune.session import session
 
 COUNTS = (0, 1, 2, 3, 7, 9, 10, 11)  # rows to predict
@@ -30,6 +35,8 @@ MICRO = (None, 3, 1)  # examples in a forward pass
 DRAWN = (None, 1)  # likewise, where examples are drawn anew in each epoch
 FITS = 3  # examples that the last process has memory for, where it runs short
 WAYS = ("forward", "backward")  # in which it does
+CALM = 12  # updates before losses are odd
+ODD = {"no number": math.nan, "far above": 1e4}  # what is added to the last process' losses then
 
 
 def recipe(checkpoint: str, micro: int | None) -> Recipe:
@@ -77,6 +84,36 @@ def short_of_memory(way: str) -> Iterator[None]:
         BertForSequenceClassification.forward = forward
 
 
+@contextmanager
+def diverging(what: str) -> Iterator[list[int]]:
+    """The last process' losses are others once they were calm, and no gradient is; the steps that this one looks at."""
+    loss, record, passes, steps = Classification.loss, RunKeeper.record, count(1), list[int]()
+    state = PartialState()
+    last = state.process_index == state.num_processes - 1
+
+    def loses(*arguments: Any) -> torch.Tensor:
+        return loss(*arguments) + (ODD[what] if last and next(passes) > CALM else 0.0)
+
+    def records(self: RunKeeper, line: Any) -> None:
+        steps.append(line["step"])
+        record(self, line)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classification, "loss", loses)
+        patch.setattr(RunKeeper, "record", records)
+        yield steps
+
+
+@contextmanager
+def behind() -> Iterator[None]:
+    """All but the first process see the run's folder as it was before: a shared one may be remembered for a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not PartialState().is_main_process:
+            for name in ("result", "finished"):
+                patch.setattr(RunFolder, name, lambda _: None)
+        yield
+
+
 def main(out: Path, checkpoint: str) -> None:
     exchange.PORTION = 1000  # so that gradients go in several
     seen: dict[str, object] = {}
@@ -100,11 +137,17 @@ def main(out: Path, checkpoint: str) -> None:
     here = session(small)
     torch.manual_seed(0)
     trainee = here.recipe.method.trainee(here.material())
-    for count in COUNTS:
-        some = Subset(trainee.examples["test"], np.arange(count))
+    for rows in COUNTS:
+        some = Subset(trainee.examples["test"], np.arange(rows))
         predicted = evaluate.predict(trainee.module, some, here.accelerator)
-        seen[f"ids {count}"] = predicted.ids
-        seen[f"outputs {count}"] = predicted.responses.argmax(axis=-1).tolist() if count else []
+        seen[f"ids {rows}"] = predicted.ids
+        seen[f"outputs {rows}"] = predicted.responses.argmax(axis=-1).tolist() if rows else []
+    for what in ODD:
+        with diverging(what) as steps:
+            long = replace(small, budget=replace(small.budget, epochs=10))
+            own[what] = [run(long, out=out / what).status, steps[-1]]
+    with behind():
+        own["behind"] = [run(small, out=out / "behind").before is not None for _ in range(2)]
     own["processes"] = here.accelerator.num_processes
     seen["own"] = own
     (out / f"rank-{here.accelerator.process_index}.json").write_text(json.dumps(seen))

@@ -204,7 +204,7 @@ def test_a_run_that_diverged_predicts_nothing(toy: Callable[[str], Recipe], tmp_
     folder = finished(replace(toy("bert"), method=Frozen()), tmp_path)
     record = folder / "result.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "diverged"}))
-    with pytest.raises(InputError, match="holds a run that diverged"):
+    with pytest.raises(InputError, match="holds a run that diverged: there is no model of it that predicts"):
         load(folder)
 
 

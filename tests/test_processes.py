@@ -122,6 +122,25 @@ def test_a_tensor_that_no_gradient_comes_to_stays_as_it_was_in_any_number_of_pro
         assert torch.equal(weights(worlds[world], "unreached")[f"bert.{name}"], before[name])
 
 
+@pytest.mark.parametrize(
+    ("what", "at", "good"), [("no number", 16, ["000000007"]), ("far above", 32, ["000000021", "000000028"])]
+)
+def test_where_the_losses_of_one_process_diverge_all_stop_at_the_same_update(
+    worlds: dict[int, Path], what: str, at: int, good: list[str]
+) -> None:
+    for world in WORLDS:
+        assert [each["own"][what] for each in seen(worlds[world])] == [["diverged", at]] * world
+        (record,) = (worlds[world] / what).rglob("result.json")
+        assert json.loads(record.read_text())["updates"] == at
+        assert sorted(path.name for path in (record.parent / "snapshots").iterdir()) == good
+        assert not (record.parent / "model").exists()
+
+
+def test_what_the_first_process_finds_in_the_folder_is_what_all_go_by(worlds: dict[int, Path]) -> None:
+    for world in WORLDS:
+        assert [each["own"]["behind"] for each in seen(worlds[world])] == [[False, True]] * world
+
+
 SCRIPT = '''"""A recipe of a test."""
 from finetune import *
 from finetune.cli import launch

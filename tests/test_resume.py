@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -12,16 +11,35 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from interrupted import VOLATILE, Killed, folder, killed_after, left, left_when_killed_after
+from safetensors import SafetensorError
 from told import Told
 
-from finetune import AdamW, Budget, Full, InputError, LoRA, Recipe, allocator, keeper, run, signals, train
+from finetune import (
+    AdamW,
+    Budget,
+    Classification,
+    Full,
+    InputError,
+    LoRA,
+    Recipe,
+    allocator,
+    keeper,
+    load,
+    run,
+    signals,
+    snapshots,
+    train,
+)
+from finetune.masters import Masters
 from finetune.methods import Method
+from finetune.outputs import RunFolder
 from finetune.session import session
 from finetune.signals import Stopped
 from finetune.snapshots import Snapshots
@@ -75,20 +93,117 @@ def test_a_damaged_snapshot_costs_the_updates_since_the_one_before_and_is_named(
     assert left(twenty, tmp_path / "whole") == left(twenty, tmp_path / "killed")
 
 
-def test_a_full_disk_costs_the_snapshots_and_not_the_run(
+def fits_no_tensors(*_: Any) -> None:
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def test_a_disk_too_full_for_snapshots_costs_the_snapshots_and_not_the_run(
     twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(twenty, out=tmp_path / "whole")
-
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Snapshots, "write", full)
+    monkeypatch.setattr(snapshots, "save_file", fits_no_tensors)
     told = Told()
     run(twenty, out=tmp_path / "full", progress=told)
     without = [line for line in told.lines if "No space left on device" in line]
-    assert without == ["no snapshot after update 1: [Errno 28] No space left on device; training goes on without"]
+    words = "[Errno 28] No space left on device; training goes on while its curve can be written"
+    assert without == [f"no snapshot after update 1: {words}"]
     assert left(twenty, tmp_path / "whole") == left(twenty, tmp_path / "full")
+
+
+def fills_up(folder: Path, step: int, patch: pytest.MonkeyPatch) -> None:
+    """Once the snapshot of an update is there, nothing more fits the disk that a folder is on."""
+    write, opens = Snapshots.write, Path.open
+
+    def full(self: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        nowhere = mode != "r" and folder in self.parents
+        return opens(Path("/dev/full") if nowhere else self, mode, *rest, **named)
+
+    def writes(self: Snapshots, at: int, *rest: Any) -> None:
+        write(self, at, *rest)
+        if at == step:
+            patch.setattr(snapshots, "save_file", fits_no_tensors)
+            patch.setattr(Path, "open", full)
+
+    patch.setattr(Snapshots, "write", writes)
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full: nothing is as full as a full disk")
+def test_a_disk_too_full_for_the_curve_ends_the_run_which_goes_on_when_there_is_room_again(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(twenty, out=tmp_path / "whole")
+    told = Told()
+    with monkeypatch.context() as patch:
+        fills_up(tmp_path / "full", 5, patch)
+        words = "cannot write .*: No space left on device; free some, and the same command goes on$"
+        with pytest.raises(InputError, match=words):
+            run(twenty, out=tmp_path / "full", progress=told)
+    assert any(line.startswith("no snapshot after update 6: ") for line in told.lines)
+    run(twenty, out=tmp_path / "full", progress=told)
+    assert "goes on after update 5" in told.lines
+    assert left(twenty, tmp_path / "whole") == left(twenty, tmp_path / "full")
+
+
+def test_a_model_that_the_disk_has_no_room_for_is_one_line_and_comes_when_there_is_some(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(twenty, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(Full, "save", fits_no_tensors)
+        with pytest.raises(InputError, match="cannot write .*: No space left on device; free some, and the same"):
+            run(twenty, out=tmp_path / "full")
+    told = Told()
+    run(twenty, out=tmp_path / "full", progress=told)
+    assert "goes on after update 20" in told.lines
+    assert left(twenty, tmp_path / "whole") == left(twenty, tmp_path / "full")
+
+
+def kept_steps(recipe: Recipe, out: Path) -> list[str]:
+    return sorted(path.name for path in (folder(recipe, out) / "snapshots").iterdir())
+
+
+def test_a_gradient_without_a_number_ends_the_run_before_the_next_snapshot_whatever_its_loss(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, steps = Masters.step, count(1)
+
+    def steps_wrong(*arguments: Any) -> torch.Tensor:
+        """The norm that nobody looks at: of the seventh update, where the curve has lines of the fourth and eighth."""
+        norm = step(*arguments)
+        return torch.full_like(norm, torch.nan) if next(steps) == 7 else norm
+
+    monkeypatch.setattr(Masters, "step", steps_wrong)
+    result = run(twenty, out=tmp_path)
+    assert (result.status, result.updates) == ("diverged", 8)
+    assert kept_steps(twenty, tmp_path) == ["000000005", "000000006"]
+
+
+def test_of_a_run_that_diverges_the_last_good_snapshots_stay_and_no_model_and_it_is_not_made_again(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss, passes = Classification.loss, count(1)
+
+    def loses(*arguments: Any) -> torch.Tensor:
+        return loss(*arguments) * (torch.nan if next(passes) > 6 else 1.0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classification, "loss", loses)
+        result = run(twenty, out=tmp_path)
+    assert (result.status, result.saved, result.saved_bytes, result.broken) == ("diverged", "", 0, None)
+    path = folder(twenty, tmp_path)
+    names = ["curve.jsonl", "recipe.json", "result.json", "snapshots", "status.json"]
+    assert sorted(each.name for each in path.iterdir()) == names
+    found, wrong = Snapshots(path / "snapshots", session(twenty).fingerprint).newest()
+    assert found is not None
+    assert (found.step, wrong) == (6, [])
+    assert all(tensor.isfinite().all() for _, tensor in found.tensors())
+    before = left(twenty, tmp_path)
+    again = run(twenty, out=tmp_path)
+    assert again.before is not None
+    assert (again, left(twenty, tmp_path)) == (result, before)
+    assert json.loads((path / "status.json").read_text())["state"] == "diverged"
+    with pytest.raises(InputError, match="holds a run that diverged: there is no model of it that predicts"):
+        load(path)
 
 
 def asked_at(step: int, number: int, patch: pytest.MonkeyPatch) -> None:
@@ -152,6 +267,64 @@ def test_a_finished_run_has_no_snapshots_left_and_says_done(twenty: Recipe, tmp_
     path = folder(twenty, tmp_path)
     assert not (path / "snapshots").exists()
     assert json.loads((path / "status.json").read_text())["state"] == "done"
+
+
+@pytest.mark.parametrize("ended", ["done", "diverged"])
+def test_what_a_run_left_undone_that_was_killed_after_its_result_is_done_when_its_command_is_given_again(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: str
+) -> None:
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    recipe = replace(twenty, method=Full(optim=AdamW(learning_rate=1e30))) if ended == "diverged" else twenty
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "settle", killed)
+        with pytest.raises(Killed):
+            run(recipe, out=tmp_path)
+    path = folder(recipe, tmp_path)
+    kept = kept_steps(recipe, tmp_path)
+    assert json.loads((path / "status.json").read_text())["state"] == "running"
+    holder = RunFolder(path.parent.parent, path.parent.name, path.name)
+    with holder.lock():  # whoever holds it may be about to
+        assert run(recipe, out=tmp_path).status == ended
+        assert json.loads((path / "status.json").read_text())["state"] == "running"
+    assert run(recipe, out=tmp_path).before is not None
+    assert json.loads((path / "status.json").read_text())["state"] == ended
+    assert (path / "snapshots").exists() == (ended == "diverged")
+    assert kept
+    assert not (path / "lock").exists()
+
+
+@pytest.mark.parametrize("state", [None, "{"])
+def test_a_result_is_read_whatever_became_of_the_file_beside_it_that_says_how_the_run_ended(
+    twenty: Recipe, tmp_path: Path, state: str | None
+) -> None:
+    result = run(twenty, out=tmp_path)
+    status = folder(twenty, tmp_path) / "status.json"
+    status.unlink()
+    if state is not None:
+        status.write_text(state)
+    assert run(twenty, out=tmp_path) == result
+    assert status.exists() == (state is not None)
+
+
+def test_everything_of_a_run_is_on_the_disk_before_its_result_and_then_that(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush, flushed = os.fsync, list[Path]()
+
+    def flushes(descriptor: int) -> None:
+        flushed.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flushes)
+    run(twenty, out=tmp_path)
+    path = folder(twenty, tmp_path)
+    result = next(place for place, each in enumerate(flushed) if each.name.startswith(".result.json."))
+    saved = {each for each in path.rglob("*") if each.name not in ("result.json", "status.json")} | {path}
+    assert path / "model" / "model.safetensors" in saved
+    assert saved <= set(flushed[:result])
+    assert flushed[result + 1] == path  # the name that it has now
 
 
 def test_a_run_that_failed_says_why_in_its_folder(
