@@ -54,7 +54,7 @@ class Exchange:
         self._missing: list[int] = []  # of each portion, the tensors that the pass has not come to; empty: not the last
         self._sent: list[tuple[torch.distributed.Work, Tensor]] = []
         self._hosts = None if self.world == 1 else _hosts(accelerator.device.type)
-        self._averages = [] if self.world == 1 else _averages(module)
+        self._averages = [] if self.world == 1 else averages(module)
         masters.collect_at_once(self._came)
 
     def last(self) -> None:
@@ -118,7 +118,7 @@ def _portions(numbers: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int
         yield portion
 
 
-def _averages(module: nn.Module) -> list[Tensor]:
+def averages(module: nn.Module) -> list[Tensor]:
     """What layers keep beside their weights and is saved, such as batch norm's averages."""
     saved = set(module.state_dict())
     return [each for name, each in module.named_buffers() if name in saved and each.is_floating_point()]

@@ -9,7 +9,7 @@ R processes, U losses that nobody has looked at yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
+from finetune.exchange import averages
 from finetune.masters import Masters
 from finetune.snapshots import Snapshot
 from finetune.watch import Watch
@@ -50,6 +51,7 @@ class State:
 
     def __init__(self, module: nn.Module, masters: Masters, accelerator: Accelerator) -> None:
         self.module, self.masters, self.accelerator = module, masters, accelerator
+        self.averages = averages(module)
         self.count, self.watch = Count(), Watch()
         self.unread, self.norms, self.kept = list[Tensor](), list[Tensor](), list[Tensor]()
         self.names = {id(parameter): name for name, parameter in module.named_parameters()}
@@ -67,10 +69,17 @@ class State:
         device = self.accelerator.device
         return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
 
-    def draw_again(self, random: Sequence[Tensor]) -> None:
-        """Draw what was drawn since `random` was asked."""
-        for number, each in enumerate(random):
-            self._draw_on(number == 0, number == 1, each)
+    def remembered(self) -> Callable[[], None]:
+        """Puts back, when it is called, what a pass changes: random numbers, and averages that layers keep."""
+        random, kept = self.random(), [each.clone() for each in self.averages]
+
+        def put_back() -> None:
+            for number, each in enumerate(random):
+                self._draw_on(number == 0, number == 1, each)
+            for average, before in zip(self.averages, kept, strict=True):
+                average.copy_(before)
+
+        return put_back
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every process must ask, and gets all there is: each has random numbers of its own."""

@@ -194,7 +194,8 @@ def _fitting(
 ) -> tuple[Tensor, int]:
     """`backward`, in pieces half as large, and half again, where some process' memory does not suffice.
 
-    All processes do so at the same update, begin it anew with the random numbers it had, and learn the same.
+    All processes do so at the same update, begin it anew with the random numbers and averages it had, and learn the
+    same.
 
     Returns:
         The loss, and the most that any keeper wants after this update.
@@ -209,7 +210,7 @@ def _fitting(
         return max(map(len, cut(whole, 0)))
 
     while True:
-        random, total = state.random(), None
+        begin_anew, total = state.remembered(), None
         try:
             total = backward(whole)
         except (MemoryError, RuntimeError) as error:
@@ -225,7 +226,7 @@ def _fitting(
         if (most := largest()) == 1:
             raise _short_of_memory(most)
         state.masters.forget()
-        state.draw_again(random)
+        begin_anew()
         allocator.return_freed()
         state.count.micro_batch = math.ceil(most / 2)
         keeper.record({"step": state.count.step, "micro_batch": state.count.micro_batch, "why": "out of memory"})

@@ -23,12 +23,15 @@ from told import Told
 
 from finetune import (
     AdamW,
+    Blank,
     Budget,
     Classification,
     Full,
     InputError,
     LoRA,
     Recipe,
+    Scratch,
+    TextEncoder,
     allocator,
     keeper,
     load,
@@ -37,6 +40,7 @@ from finetune import (
     snapshots,
     train,
 )
+from finetune.data.toy import ToyText
 from finetune.masters import Masters
 from finetune.methods import Method
 from finetune.outputs import RunFolder
@@ -44,6 +48,9 @@ from finetune.session import session
 from finetune.signals import Stopped
 from finetune.snapshots import Snapshots
 from finetune.state import State
+from finetune.transformer import networks
+from finetune.transformer.norms.batch import BatchNorm
+from finetune.transformer.tokenizers.words import Words
 
 
 @pytest.fixture
@@ -386,6 +393,36 @@ def test_where_memory_runs_out_pieces_are_halved_and_the_same_is_learned(
     ]
     assert [line["micro_batch"] for line in halved if "micro_batch" in line] == [8, 4]
     assert small.scores == whole.scores
+
+
+def test_averages_that_layers_keep_are_of_the_pieces_that_fit_and_not_of_those_that_did_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    assert not own_cache.exists()
+    texts = ToyText(train=64)
+    system = TextEncoder(width=32, heads=2, layers=2, inner=64, norm=BatchNorm())
+    recipe = Recipe(
+        name="toy",
+        checkpoint=Blank(system=system, tokenizer=Words(), texts=texts),
+        data=texts,
+        task=Classification(),
+        method=Scratch(),
+        budget=Budget(epochs=1, batch_size=16),
+        precision="float32",
+    )
+    forward = networks.Classifier.forward
+
+    def runs_out(self: networks.Classifier, input_ids: torch.Tensor, **rest: Any) -> Any:
+        found = forward(self, input_ids, **rest)
+        if torch.is_grad_enabled() and len(input_ids) > 4:
+            raise MemoryError
+        return found
+
+    run(replace(recipe, budget=replace(recipe.budget, micro_batch=4)), out=tmp_path / "small")
+    monkeypatch.setattr(networks.Classifier, "forward", runs_out)
+    assert run(recipe, out=tmp_path / "halved").environment["micro_batch"] == 4
+    small, halved = (folder(recipe, tmp_path / name) / "model" / "model.safetensors" for name in ("small", "halved"))
+    assert small.read_bytes() == halved.read_bytes()
 
 
 def test_an_example_that_does_not_fit_alone_is_an_error_that_says_what_would(
