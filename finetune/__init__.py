@@ -6,6 +6,7 @@ Names are imported when first used: `import finetune` alone loads neither torch 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from finetune.transformer.systems.recurrent import Recurrent as Recurrent
     from finetune.transformer.systems.transformer import Transformer as Transformer
     from finetune.transformer.systems.vit import ViT as ViT
+
+STARTED_BY = os.getppid()  # noted before anything slow is imported: it may be gone by then (`finetune.launch`)
 
 _HOMES = {
     "AdamW": "optim",

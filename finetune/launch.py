@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
+import signal
 import sys
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
-from finetune import allocator, sharded
+from finetune import STARTED_BY, allocator, sharded
 from finetune.errors import InputError
 from finetune.peers import TIMEOUT, others
 
@@ -19,6 +21,8 @@ ELSEWHERE = {  # what a launcher says of loops that are not ours
     "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
     "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config",
 }
+BY_ACCELERATE = "ACCELERATE_DYNAMO_MODE"  # its launchers always set it, and hardly anybody else does
+PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
 def open_accelerator() -> Accelerator:
@@ -28,6 +32,7 @@ def open_accelerator() -> Accelerator:
         InputError: the launcher asks for another loop than ours, or has started several processes that would not work
             together but each on its own.
     """
+    end_with_launcher()
     sharded.check()
     for variable, name in ELSEWHERE.items():
         if os.environ.get(variable, "").lower() == "true":
@@ -54,3 +59,15 @@ def open_accelerator() -> Accelerator:
         )
     others().meet(accelerator.process_index, accelerator.num_processes)
     return accelerator
+
+
+def end_with_launcher() -> None:
+    """Be sent SIGTERM once accelerate's launcher of a single process ends: it passes on none that ends it.
+
+    Of several processes the launcher is torch's, which does. Only Linux can be asked for this.
+    """
+    if sys.platform != "linux" or BY_ACCELERATE not in os.environ or "RANK" in os.environ:
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != STARTED_BY:  # it ended before that
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -61,6 +61,8 @@ class Signals:
             raise Stopped(self.asked)
 
     def _take(self, number: int, frame: FrameType | None) -> Any:
+        if self.asked and number == signal.SIGTERM:
+            return  # it changes nothing, and may come of a launcher that the same Ctrl-C has ended
         # a launcher passes on what its terminal has sent to everyone already
         again = self.asked == signal.SIGINT == number and time.monotonic() - self._since > ECHO
         if not self.asked:

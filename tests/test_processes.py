@@ -21,6 +21,7 @@ from processes import COUNTS, DRAWN, FITS, MICRO, WAYS
 from safetensors.torch import load_file
 
 from finetune import InputError, cli, outputs
+from finetune.launch import BY_ACCELERATE
 from finetune.peers import LOST, VARIABLE
 from finetune.processes import Failure, _ended, check
 
@@ -221,6 +222,44 @@ def test_two_processes_that_are_stopped_and_one_that_is_killed_go_on_to_the_same
     assert "goes on after update" in said
     assert files(stopped) == files(whole)
     assert status(stopped)["state"] == "done"
+
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its launcher has ended")
+
+
+@LINUX
+def test_a_run_whose_launcher_is_stopped_stops_with_a_snapshot_and_goes_on_to_the_same_bytes(
+    checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    script, cache, whole, stopped = tmp_path / "toy.py", tmp_path / "cache", tmp_path / "whole", tmp_path / "stopped"
+    script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))).replace("epochs=20", "epochs=10"))
+    own = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"]
+    own += ["--mixed_precision", "no", "--dynamo_backend", "no", str(script)]
+    assert asked([sys.executable, str(script)], whole, cache, 10**6, 0)[0] == 0
+    code, said = asked(own, stopped, cache, 5, signal.SIGTERM)  # reads until the run itself has ended
+    assert code == -signal.SIGTERM
+    assert (status(stopped)["state"], status(stopped)["signal"]) == ("stopped", "SIGTERM"), said
+    assert "finetune: stopped by SIGTERM after update" in said
+    code, said = asked(own, stopped, cache, 10**6, 0)
+    assert code == 0, said
+    assert "goes on after update" in said
+    assert files(stopped) == files(whole)
+
+
+LAUNCHER = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import finetune, time; time.sleep(2); from finetune import launch;"
+                  "launch.end_with_launcher(); print('went on')"])
+time.sleep(1)
+"""
+
+
+@LINUX
+@pytest.mark.parametrize(("marked", "said"), [(True, ""), (False, "went on\n")])
+def test_a_launcher_that_ended_while_its_process_began_is_noticed(tmp_path: Path, marked: bool, said: str) -> None:
+    given = environment(tmp_path) | ({BY_ACCELERATE: "default"} if marked else {})
+    done = subprocess.run([sys.executable, "-c", LAUNCHER], env=given, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (said, "")
 
 
 def test_a_process_that_is_stopped_is_named_by_the_others_which_end_and_go_on_to_the_same_bytes(

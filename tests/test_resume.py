@@ -269,6 +269,16 @@ def test_what_a_launcher_passes_on_counts_once(twenty: Recipe, tmp_path: Path, m
     assert (stopped.value.code, stopped.value.step) == (130, 5)
 
 
+def test_a_launcher_that_the_same_ctrl_c_has_ended_changes_nothing(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_at(4, signal.SIGTERM, monkeypatch)  # which comes second: what is put around it comes first
+    asked_at(4, signal.SIGINT, monkeypatch)
+    with pytest.raises(Stopped) as stopped:
+        run(twenty, out=tmp_path)
+    assert (stopped.value.code, stopped.value.step) == (130, 5)
+
+
 def test_a_finished_run_has_no_snapshots_left_and_says_done(twenty: Recipe, tmp_path: Path) -> None:
     run(twenty, out=tmp_path)
     path = folder(twenty, tmp_path)
@@ -460,6 +470,51 @@ def test_a_run_that_goes_on_takes_the_smaller_of_the_pieces_it_had_and_those_it_
     assert "goes on after update 7" in told.lines
     assert found.environment["micro_batch"] == taken
     assert found.scores == whole.scores
+
+
+SLOW = """
+import time
+from pathlib import Path
+from transformers import BertForSequenceClassification
+
+forward, passes, asleep = BertForSequenceClassification.forward, [], Path({asleep!r})
+
+def slow(self, **inputs):
+    passes.append(inputs)
+    if len(passes) == 13 and not asleep.exists():  # once: the run that goes on does not
+        asleep.touch()
+        time.sleep(100)
+    return forward(self, **inputs)
+
+BertForSequenceClassification.forward = slow
+"""
+
+
+def test_a_real_ctrl_c_twice_ends_a_slow_update_at_once_and_the_snapshot_before_is_gone_on_from(
+    checkpoint: Callable[[str], Path], tmp_path: Path, own_cache: Path
+) -> None:
+    assert not own_cache.exists()
+    script, slow, asleep, out = tmp_path / "toy.py", tmp_path / "slow.py", tmp_path / "asleep", tmp_path / "out"
+    script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))).replace("epochs=10", "epochs=1"))
+    slow.write_text(script.read_text().replace("\nif __name__", SLOW.format(asleep=str(asleep)) + "\nif __name__"))
+    with started(slow, out) as program:
+        while not asleep.exists():
+            assert program.poll() is None
+            time.sleep(0.01)
+        program.send_signal(signal.SIGINT)
+        time.sleep(2 * signals.ECHO)
+        assert program.poll() is None
+        program.send_signal(signal.SIGINT)
+        said = program.communicate(timeout=50)[1]
+    assert program.returncode == 130, said
+    assert "stops after this update, with a snapshot; Ctrl-C once more: at once" in said
+    assert "finetune: stopped by SIGINT\n" in said
+    (status,) = out.glob("*/*/status.json")
+    found = json.loads(status.read_text())
+    assert (found["state"], found["signal"], found["updates"]) == ("stopped", "SIGINT", None)
+    assert "goes on after update 10" in finished(slow, out)
+    finished(script, tmp_path / "whole")
+    assert left_by_program(out) == left_by_program(tmp_path / "whole")
 
 
 LINES = 45  # of the curve of the script's run, about
