@@ -56,7 +56,7 @@ def work(text: str) -> str:
         result = _computed(asked, progress)
     except Exception as error:  # whatever it is: who has asked goes on with the other runs, and lists it
         traceback.print_exc()
-        return lost(_reason(error))
+        return lost(reason(error))
     before = None if result.before is None else result.before.isoformat()
     return json.dumps({"folder": str(result.folder), "before": before, "host": platform.node()})
 
@@ -97,10 +97,12 @@ def _computed(asked: Mapping[str, Any], progress: Silent) -> Result:
             time.sleep(WAIT)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """One line. What the user can mend says so itself; of anything else its kind is half of what there is to know."""
-    kind = "" if isinstance(error, InputError | torch.OutOfMemoryError) else f"{type(error).__name__}: "
-    return f"{kind}{' '.join(str(error).split())[:500]}"
+    said = " ".join(str(error).split())[:500]
+    if isinstance(error, InputError | torch.OutOfMemoryError):
+        return said
+    return f"{type(error).__name__}: {said}".removesuffix(": ")
 
 
 def _seen(folder: Path, host: str) -> Any:

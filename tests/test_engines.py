@@ -17,18 +17,36 @@ from threading import Thread
 from typing import Any, ClassVar
 
 import pytest
+import torch
 from told import Told
 
-from finetune import Budget, Classification, Frozen, Full, InputError, Local, LoRA, MultiHead, Recipe, compare, remote
+from finetune import (
+    Budget,
+    Classification,
+    Frozen,
+    Full,
+    InputError,
+    Local,
+    LoRA,
+    MultiHead,
+    Recipe,
+    Result,
+    compare,
+    remote,
+    run,
+)
 from finetune.attention.cores import Core
 from finetune.cli import main
 from finetune.data.toy import ToyText
-from finetune.engines import Cluster
+from finetune.engines import Cluster, Engine
+from finetune.engines.here import Here
 from finetune.engines.ray import Machine, Ray, cores
 from finetune.engines.slurm import Slurm
 from finetune.grid import Comparison
+from finetune.methods.majority import Majority
 from finetune.progress import Silent
-from finetune.session import session
+from finetune.session import Session, session
+from finetune.signals import Stopped
 from finetune.tuning import tune
 
 VOLATILE = {"seconds", "examples_per_second", "tokens_per_second", "peak_memory_bytes", "environment"}
@@ -110,6 +128,68 @@ def test_a_run_that_fails_is_listed_with_its_cause_and_the_others_are_done(
     assert any(line.startswith("[2/2] toy_bert full seed 0: not done: task.image_size") for line in told.lines)
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "MemoryError"),
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate"), "CUDA out of memory. Tried to allocate"),
+        (RuntimeError("[enforce fail] can't allocate memory"), "RuntimeError: [enforce fail] can't allocate memory"),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
+    ],
+)
+@pytest.mark.parametrize(("engine", "fails"), [(Here(), "finetune.engines.here.run"), (Near(), "finetune.remote.run")])
+def test_whatever_ends_a_run_the_others_of_the_grid_are_done(
+    toy: Callable[[str], Recipe],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine,
+    fails: str,
+    error: Exception,
+    reason: str,
+) -> None:
+    def some(recipe: Recipe, **more: Any) -> Result:
+        if recipe.seed == 0:
+            raise error
+        return run(recipe, **more)
+
+    monkeypatch.setattr(fails, some)
+    recipes = [replace(toy("bert"), method=Majority(), seed=seed) for seed in (0, 1)]
+    found = compare(recipes, out=tmp_path, engine=engine)
+    assert [(each.recipe, each.reason) for each in found.failures] == [(recipes[0], reason)]
+    assert [each.status for each in found.results] == ["done"]
+
+
+def test_what_the_command_itself_cannot_read_is_listed_and_the_others_are_submitted(
+    toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def some(recipe: Recipe, **more: Any) -> Session:
+        if recipe.seed == 0:
+            os.listdir("/nowhere")
+        return session(recipe, **more)
+
+    monkeypatch.setattr("finetune.engines.session", some)
+    recipes = [replace(toy("bert"), method=Majority(), seed=seed) for seed in (0, 1)]
+    found = compare(recipes, out=tmp_path, engine=Near())
+    (failure,) = found.failures
+    assert failure.reason.startswith("FileNotFoundError: [Errno 2] No such file or directory")
+    assert [each.status for each in found.results] == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "processes"), [(KeyboardInterrupt(), "1"), (Stopped(signal.SIGTERM), "1"), (ZeroDivisionError(), "2")]
+)
+def test_who_asks_a_grid_to_stop_is_heard_and_of_several_processes_none_goes_on_without_the_others(
+    toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: BaseException, processes: str
+) -> None:
+    def ends(*_: Any, **__: Any) -> Result:
+        raise asked
+
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    monkeypatch.setattr("finetune.engines.here.run", ends)
+    with pytest.raises(type(asked)):
+        compare([toy("bert")], out=tmp_path)
+
+
 def test_a_second_call_does_nothing(
     toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +226,10 @@ def test_an_engine_is_named_with_its_place_and_settings() -> None:
         Slurm.at("", ["executor=locl"])
     with pytest.raises(InputError, match="engine.minutes must be at least 1, got 0"):
         Slurm.at("", ["minutes=0"])
+    for kind in (Ray, Slurm):
+        assert [kind.at("", [f"gpus={count}"]).gpus for count in (0, 1)] == [0, 1]
+        with pytest.raises(InputError, match="engine.gpus must be 0 or 1, got 2: each run is one process there, which"):
+            kind.at("", ["gpus=2"])
 
 
 def test_runs_that_a_launcher_shares_are_not_submitted_by_each_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from finetune import remote
+from finetune import allocator, remote
 from finetune.errors import InputError, one_of
 from finetune.execute import run
 from finetune.extras import imported
@@ -41,6 +42,13 @@ class Failure:
 
 
 Outcome = Result | Failure
+
+
+def failed(recipe: Recipe, error: Exception) -> Failure:
+    """Whatever it is: the other runs of the grid go on, and this one is listed with its cause."""
+    if not (isinstance(error, InputError) or allocator.ran_out(error)):
+        traceback.print_exception(error)  # nobody foresaw it: where it came from is more than a line can say
+    return Failure(recipe, remote.reason(error))
 
 
 class Engine(Part, ABC):
@@ -100,13 +108,18 @@ class Cluster(Engine):
     library: ClassVar[str]  # the package that does it, of the extra that is called as the engine
 
     cpus: int | None = None  # cores of a run; None: as the engine finds best
-    gpus: int | None = None  # of a run, likewise
+    gpus: int | None = None  # of a run, likewise; 0 or 1, since a run is one process there
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, value, least in (("cpus", self.cpus, 1), ("gpus", self.gpus, 0)):
             if value is not None and value < least:
                 raise InputError(f"engine.{name} must be at least {least}, got {value}")
+        if self.gpus is not None and self.gpus > 1:
+            raise InputError(
+                f"engine.gpus must be 0 or 1, got {self.gpus}: each run is one process there, which computes on one "
+                "GPU; for several GPUs a run, use --processes on their machine instead"
+            )
 
     @abstractmethod
     def answers(
@@ -170,8 +183,8 @@ def _earlier(recipe: Recipe, out: Path, progress: Silent, shelf: Shelf, known: M
         if found := known.get(here.fingerprint):
             return found
         return run(recipe, out=out, progress=progress, shelf=shelf) if here.folder(out).finished() else None
-    except InputError as error:
-        return Failure(recipe, str(error))
+    except Exception as error:
+        return failed(recipe, error)
 
 
 def _outcome(recipe: Recipe, answer: str) -> Outcome:

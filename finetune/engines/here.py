@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from finetune.engines import Engine, Failure, Outcome
-from finetune.errors import InputError
+from finetune.engines import Engine, Outcome, failed
 from finetune.execute import run
 from finetune.progress import Silent
 from finetune.recipe import Recipe
@@ -37,7 +34,7 @@ def _attempt(recipe: Recipe, out: Path, progress: Silent, shelf: Shelf, known: M
         if known and (found := known.get(session(recipe, progress=progress, shelf=shelf).fingerprint)):
             return found
         return run(recipe, out=out, progress=progress, shelf=shelf)
-    except (InputError, torch.OutOfMemoryError) as error:
+    except Exception as error:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise  # the other processes may not have failed; going on without them would wait for ever
-        return Failure(recipe, str(error))
+        return failed(recipe, error)
