@@ -64,12 +64,16 @@ def start(count: int, arguments: Sequence[str]) -> Ended:
         InputError: there cannot be so many.
     """
     import torch
+    from accelerate.utils import parse_flag_from_env
 
     if count < 1:
         raise InputError(f"--processes must be at least 1, got {count}")
-    devices = torch.cuda.device_count()
+    devices = 0 if parse_flag_from_env("ACCELERATE_USE_CPU") else torch.cuda.device_count()
     if devices and count > devices:
-        raise InputError(f"--processes must be at most the {devices} GPUs of this machine, got {count}")
+        raise InputError(
+            f"--processes must be at most the {devices} GPUs of this machine, got {count}; ACCELERATE_USE_CPU=true "
+            "before the command starts any number on its CPU"
+        )
     os.environ |= {} if devices else {"ACCELERATE_USE_CPU": "true"}
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     with tempfile.TemporaryDirectory(prefix="finetune-") as folder:

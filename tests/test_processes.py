@@ -20,10 +20,10 @@ import torch
 from processes import COUNTS, DRAWN, FITS, MICRO, WAYS
 from safetensors.torch import load_file
 
-from finetune import InputError, cli, outputs
+from finetune import InputError, cli, outputs, processes
 from finetune.launch import BY_ACCELERATE
 from finetune.peers import LOST, VARIABLE
-from finetune.processes import Failure, _ended, check
+from finetune.processes import Ended, Failure, _ended, check
 
 WORLDS = (1, 2, 3)
 
@@ -346,3 +346,22 @@ def test_another_number_of_processes_than_the_launcher_started_is_refused(monkey
 def test_no_processes_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "bert_r8", "--processes", "0"]) == 2
     assert "--processes must be at least 1, got 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", ["true", "1"])
+def test_a_machine_with_a_gpu_starts_any_number_of_processes_on_its_cpu_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    began = []
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "false")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(processes, "_start", lambda count, *_: began.append(count) or Ended(0))
+    words = "must be at most the 1 GPUs of this machine, got 2; ACCELERATE_USE_CPU=true before the command"
+    with pytest.raises(InputError, match=words):
+        processes.start(2, ["run"])
+    assert processes.start(1, ["run"]) == Ended(0)
+    assert os.environ["ACCELERATE_USE_CPU"] == "false"
+    monkeypatch.setenv("ACCELERATE_USE_CPU", asked)
+    assert processes.start(2, ["run"]) == Ended(0)
+    assert began == [1, 2]
