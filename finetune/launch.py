@@ -16,10 +16,10 @@ from finetune import STARTED_BY, allocator, sharded
 from finetune.errors import InputError
 from finetune.peers import TIMEOUT, others
 
-ELSEWHERE = {  # what a launcher says of loops that are not ours
-    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
-    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
-    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config",
+ELSEWHERE = {  # what a launcher may ask for that is not here, and why it is not
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed is not supported: its checkpoints would be pickles and its loop its own",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM is not supported: its models and its loop would be its own",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config is not supported: a model is spread in one way here",
 }
 BY_ACCELERATE = "ACCELERATE_DYNAMO_MODE"  # its launchers always set it, and hardly anybody else does
 PR_SET_PDEATHSIG = 1  # sys/prctl.h
@@ -34,12 +34,11 @@ def open_accelerator() -> Accelerator:
     """
     end_with_launcher()
     sharded.check()
-    for variable, name in ELSEWHERE.items():
+    for variable, reason in ELSEWHERE.items():
         if os.environ.get(variable, "").lower() == "true":
             raise InputError(
-                f"{variable} is true, and {name} is another way to train than the loop here, which spreads a model "
-                "over processes by recipes/machines/fsdp2.yaml (as ZeRO-3 does it) or zero2.yaml (as ZeRO-2 does), and "
-                "by gpus.yaml gives each process all of it"
+                f"{variable} is true, and {reason}; use fsdp2.yaml (as ZeRO-3) or zero2.yaml (as ZeRO-2), or gpus.yaml "
+                f"for a model that one GPU can train: accelerate launch --config_file {sharded.machines()}/fsdp2.yaml"
             )
     launched = "LOCAL_RANK" in os.environ  # as one of several
     accelerator = Accelerator(

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
@@ -40,6 +41,13 @@ def stage() -> int | None:
     return 3 if os.environ.get(RESHARD, "true").lower() == "true" else 2
 
 
+def machines() -> Path:
+    """The folder of the files that accelerate starts us by, which comes with the package."""
+    import recipes
+
+    return Path(next(iter(recipes.__path__))) / "machines"
+
+
 def check() -> None:
     """
     Raises:
@@ -49,7 +57,7 @@ def check() -> None:
         return
     if (version := os.environ.get(VERSION, "1")) != "2":
         raise InputError(
-            f"{VERSION} must be 2, got {version}: write fsdp_version: 2, as recipes/machines/fsdp2.yaml does"
+            f"{VERSION} must be 2, got {version}: write fsdp_version: 2, as {machines() / 'fsdp2.yaml'} does"
         )
     if (reshard := os.environ.get(RESHARD, "true")).lower() not in ("true", "false"):
         raise InputError(f"{RESHARD} must be true or false, got {reshard}")
@@ -296,7 +304,8 @@ def _check_whole(module: nn.Module) -> None:
         if share := getattr(config, name, 0.0):
             raise InputError(
                 f"{name} must be 0 in config.json where the model is spread over processes, got {share}: each would "
-                "leave out other blocks, and of every block all have a share; or launch with recipes/machines/gpus.yaml"
+                "leave out other blocks, and of every block all have a share; or launch with "
+                f"{machines() / 'gpus.yaml'}"
             )
 
 

@@ -82,25 +82,30 @@ def test_a_recipe_runs_on_the_machines_there_are_here(
 
 
 @pytest.mark.parametrize(
-    ("variable", "named"),
+    ("variable", "why"),
     [
-        ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
-        ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM"),
-        ("ACCELERATE_USE_PARALLELISM_CONFIG", "a parallelism_config"),
+        (
+            "ACCELERATE_USE_DEEPSPEED",
+            "DeepSpeed is not supported: its checkpoints would be pickles and its loop its own",
+        ),
+        ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM is not supported: its models and its loop would be its own"),
+        (
+            "ACCELERATE_USE_PARALLELISM_CONFIG",
+            "a parallelism_config is not supported: a model is spread in one way here",
+        ),
     ],
 )
-def test_loops_that_are_not_ours_are_refused_with_what_works(
-    toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, named: str
+def test_loops_that_are_not_ours_are_refused_with_what_works_and_where_it_is(
+    toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, why: str
 ) -> None:
     monkeypatch.setenv(variable, "true")
-    words = (
-        f"{variable} is true, and {named} is another way to train than the loop here, which spreads a model over "
-        "processes by recipes/machines/fsdp2.yaml (as ZeRO-3 does it) or zero2.yaml (as ZeRO-2 does), and by gpus.yaml "
-        "gives each process all of it"
-    )
+    monkeypatch.chdir(tmp_path)  # whoever installed the package has no clone to look into
     with pytest.raises(InputError) as refused:
         run(toy("bert"), out=tmp_path)
-    assert str(refused.value) == words
+    assert str(refused.value) == (
+        f"{variable} is true, and {why}; use fsdp2.yaml (as ZeRO-3) or zero2.yaml (as ZeRO-2), or gpus.yaml for a "
+        f"model that one GPU can train: accelerate launch --config_file {MACHINES}/fsdp2.yaml"
+    )
     assert not any(tmp_path.glob("*/*/status.json"))
 
 
@@ -115,4 +120,4 @@ def test_the_refusal_is_one_line_and_exit_code_2(
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     assert cli.main(["run", str(script), "--out", str(tmp_path / "out")]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("finetune: ACCELERATE_USE_DEEPSPEED is true, and DeepSpeed is another way to train")
+    assert last.startswith("finetune: ACCELERATE_USE_DEEPSPEED is true, and DeepSpeed is not supported: its ")

@@ -22,7 +22,7 @@ from torch import distributed, nn
 
 from finetune import AdamW, InputError, sharded, train
 from finetune.masters import Masters
-from finetune.sharded import ASKED, ON_FIRST, RESHARD, VERSION, Layout
+from finetune.sharded import ASKED, ON_FIRST, RESHARD, VERSION, Layout, machines
 
 QUICK = ("bert-full-bfloat16", "bert-full", "bert-lora", "gpt2-writes")
 SLOW = [f"{family}-{method}" for family in tiny.CONFIGS for method in ("full", "lora")]
@@ -147,7 +147,7 @@ def test_one_that_was_asked_to_stop_in_one_process_ends_with_the_bytes_of_one_th
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({VERSION: "1"}, "FSDP_VERSION must be 2, got 1: write fsdp_version: 2, as recipes/machines/fsdp2.yaml does"),
+        ({VERSION: "1"}, f"FSDP_VERSION must be 2, got 1: write fsdp_version: 2, as {machines() / 'fsdp2.yaml'} does"),
         ({}, "FSDP_VERSION must be 2, got 1"),
         (
             {VERSION: "2", "FSDP_OFFLOAD_PARAMS": "true"},
