@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -517,7 +519,6 @@ def test_a_real_ctrl_c_twice_ends_a_slow_update_at_once_and_the_snapshot_before_
     assert left_by_program(out) == left_by_program(tmp_path / "whole")
 
 
-LINES = 45  # of the curve of the script's run, about
 SCRIPT = '''"""A recipe of a test."""
 from dataclasses import replace
 from finetune import *
@@ -565,16 +566,56 @@ def left_by_program(out: Path) -> dict[str, Any]:
     return {name: (path / name).read_bytes() for name in names} | {"result": kept}
 
 
-def survives(kills: int, script: Path, out: Path) -> int:
-    """Kill it so many times, each time a little further on; how many times it was still running then."""
-    done = 0
-    for number in range(1, kills + 1):
-        with started(script, out) as program:
-            while program.poll() is None and whole_lines(out) < number * LINES // (kills + 1):
-                time.sleep(0.003)
-            done += program.poll() is None
-    finished(script, out)
-    return done
+def marks(out: Path, process: int) -> int:
+    """How far that process has come: one when it begins, for each line of its curve, and for its result."""
+    began = any(json.loads(path.read_text()).get("process") == process for path in out.glob("*/*/status.json"))
+    return began + whole_lines(out) + any(out.glob("*/*/result.json")) if began else 0
+
+
+def course(script: Path, out: Path) -> list[float]:
+    """When a run to the end came to each of its marks, in seconds."""
+    times: list[float] = []
+    with started(script, out) as program:
+        while program.poll() is None:
+            times += [time.monotonic()] * (marks(out, program.pid) - len(times))
+            time.sleep(0.003)
+        assert program.returncode == 0, program.communicate()[1]
+    return times
+
+
+def moments(kills: int, times: list[float], chance: random.Random) -> list[tuple[int, float]]:
+    """Marks, and seconds after them: a quarter before the first update, a quarter after the last, the rest between."""
+    around, lines = kills // 4, len(times) - 2
+    before, after, line = times[1] - times[0], times[-1] - times[-2], (times[-2] - times[1]) / (lines - 1)
+    between = sorted(chance.randint(2, lines) for _ in range(kills - 2 * around))
+    return [
+        *((1, chance.uniform(0, before)) for _ in range(around)),
+        *((mark, chance.uniform(0, line)) for mark in between),
+        *((lines + 1, chance.uniform(0, before + after)) for _ in range(around)),  # it reads what it goes on from first
+    ]
+
+
+def killed(script: Path, out: Path, mark: int, seconds: float) -> bool:
+    """Start it, and kill it so long after that mark; whether it was at work then."""
+    with started(script, out) as program:
+        while program.poll() is None and marks(out, program.pid) < mark:
+            time.sleep(0.003)
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(seconds)
+    return program.returncode == -signal.SIGKILL and not any(out.glob("*/*/result.json"))
+
+
+def survive(kills: int, script: Path, out: Path, times: list[float]) -> None:
+    """Kill it so many times, at moments drawn over a whole run; where it was done before, earlier and from before."""
+    chance = random.Random(kills)
+    out.mkdir()
+    for mark, seconds in moments(kills, times, chance):
+        kept = shutil.copytree(out, out.with_name("kept"))
+        while not killed(script, out, mark, seconds):
+            shutil.rmtree(out)
+            shutil.copytree(kept, out)
+            seconds = chance.uniform(0, seconds)
+        shutil.rmtree(kept)
 
 
 @pytest.mark.parametrize("kills", [8, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
@@ -584,7 +625,7 @@ def test_killed_at_moments_nobody_chose_the_same_command_ends_with_the_same_byte
     assert not own_cache.exists()
     script = tmp_path / "toy.py"
     script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
-    finished(script, tmp_path / "whole")
-    assert survives(kills, script, tmp_path / "killed") == kills
+    survive(kills, script, tmp_path / "killed", course(script, tmp_path / "whole"))
+    assert "goes on after update" in finished(script, tmp_path / "killed")
     assert left_by_program(tmp_path / "killed") == left_by_program(tmp_path / "whole")
     assert "done before" in finished(script, tmp_path / "killed")
