@@ -108,7 +108,7 @@ def positions(similar: Panels, falls: Panels, *, unit: str, tiled: bool, title: 
 
 def plane(names: Sequence[str], places_N2: np.ndarray, *, title: str, below: str) -> Figure:
     """Names where they lie on a plane, none of them over another."""
-    return _drawn([Dots(names=names, at_N2=places_N2, side=8.0)], title, below)
+    return _drawn([[Dots(names=names, at_N2=places_N2, side=8.0)]], title, below)
 
 
 def beside(parts: Sequence[Part], *, title: str, below: str) -> Figure:
