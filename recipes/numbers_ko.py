@@ -2,6 +2,8 @@
 
 Run     finetune run numbers_ko
         accelerate launch recipes/numbers_ko.py
+Expect  exact match 92.8 % [91.6, 93.9], nine minutes (n = 2000, one seed, 18 000 training rows, a core of an Intel Xeon
+        with AMX, beside other work)
 """
 
 from finetune import AdamW, Blank, Budget, Recipe, Scratch, Translation

@@ -149,6 +149,8 @@ def test_a_row_that_does_not_beat_a_control_and_labels_that_leak_are_told(
     assert "toy_bert full is not shown to be better than a control: toy_bert+Surface full" in notes
     assert "toy_bert+Shuffled full is better than the majority's label: something gives its test rows away" in notes
     assert not any("undecided" in note or "equivalent" in note for note in notes)  # controls are not candidates
+    more = [replace(each, rows={**each.rows, "train": 2 * each.rows["train"]}) for each in surface]
+    assert not any("control" in note for note in table([*good, *more]).notes)  # no control of what had fewer rows
 
 
 @pytest.mark.usefixtures("own_cache")

@@ -15,6 +15,7 @@ from finetune.choice import winner
 from finetune.cli import main
 from finetune.items import Items
 from finetune.methods.majority import Majority
+from finetune.report.curves import budgets
 from finetune.report.labels import labels
 from finetune.report.layers import layers
 from finetune.report.tables import table
@@ -284,6 +285,19 @@ def test_which_of_two_curves_is_better_where_is_said_by_name_and_all_comparisons
     few = [*runs("one", 4, 300), *runs("other", 4, 200), *runs("one", 8, 100), *runs("other", 8, 150)]
     (line,) = [note for note in labels(few).notes if "leads from" in note]
     assert "toy_bert other is better with 4 labels a class and toy_bert one is better with 8" in line
+
+
+def test_curves_of_two_recipes_on_the_same_rows_are_compared_and_drawn_in_one_panel(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    here = [with_method(toy, Frozen()), replace(with_method(toy, Full()), name="other")]
+    results = grid.compare(grid.seeds(grid.labels(here, "4,8"), 2), out=tmp_path).results
+    assert any("other full" in note and "toy_bert frozen" in note and "leads" in note for note in labels(results).notes)
+    panels = budgets(results).axes
+    assert [each.get_title() for each in panels] == ["toy_bert and other"]
+    far = [replace(run, rows={**run.rows, "train": run.rows["train"] + 1}) for run in results if run.method == "full"]
+    kept = [run for run in results if run.method != "full"]
+    assert not any("leads" in note for note in labels([*kept, *far]).notes)
 
 
 @pytest.mark.parametrize("text", ["8,none", "0", "", "-1"])

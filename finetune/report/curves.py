@@ -17,13 +17,13 @@ from finetune.points import Points, Quantity, Series
 from finetune.report import figures
 from finetune.report.families import families
 from finetune.report.groups import brief, finals, groups
-from finetune.report.labels import curves
+from finetune.report.labels import Curve, curves
 from finetune.report.lengths import by_length, longest
 from finetune.report.page import Band, Bands
 from finetune.report.studies import estimate
 from finetune.result import Result
 from finetune.stats import Estimate
-from finetune.verdict import right
+from finetune.verdict import right, rows_of
 
 
 def rates(results: Iterable[Result]) -> Figure:
@@ -53,17 +53,25 @@ def layers(results: Iterable[Result]) -> Figure:
 
 
 def budgets(results: Iterable[Result]) -> Figure:
-    """Test scores by the number of training rows."""
-    panels: dict[str, list[Band]] = {}
+    """Test scores by the number of training rows: a panel for all that were tested on the same rows."""
+    every: dict[str, list[tuple[Curve, dict[int, Estimate]]]] = {}
     for curve in curves(groups(finals(results))):
-        found = {}
-        for cap in curve.budgets:
-            if (system := curve.system(cap)) is not None:
-                found[system.runs[0].rows["train"]] = Estimate(*paired.mean(right(system)), n=right(system).shape[1])
+        systems = [system for cap in curve.budgets if (system := curve.system(cap)) is not None]
+        found = {system.runs[0].rows["train"]: _over_all(right(system)) for system in systems}
         if found:
-            panels.setdefault(curve.names[0], []).append(_band(" ".join(curve.names[1:2]), dict(sorted(found.items()))))
+            every.setdefault(str(rows_of(systems[0])), []).append((curve, dict(sorted(found.items()))))
+    panels = {}
+    for known in every.values():
+        names = list(dict.fromkeys(curve.names[0] for curve, _ in known))
+        first = 1 if len(names) == 1 else 0
+        panels[" and ".join(names)] = [_band(" ".join(curve.names[first:2]), found) for curve, found in known]
     said = "95 % intervals over test rows and seeds"
     return _drawn(panels, "training rows", "test %", "How many labels each method needs", said)
+
+
+def _over_all(right_SN: np.ndarray) -> Estimate:
+    value, low, high = np.clip(paired.mean(right_SN), 0, 1)  # no share is beyond
+    return Estimate(float(value), float(low), float(high), right_SN.shape[1])
 
 
 def lengths(results: Iterable[Result]) -> Figure:

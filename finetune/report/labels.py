@@ -120,7 +120,7 @@ def _overtaken(every: Sequence[Curve], caps: Sequence[int | None]) -> Iterator[s
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two curves of the same labels, the first ahead at the most."""
+    """Two curves over the same rows, the first ahead at the most."""
 
     one: Curve
     other: Curve
@@ -136,11 +136,15 @@ class Pair:
 
 def _pair(one: Curve, other: Curve, caps: Sequence[int | None]) -> Pair:
     systems = {cap: (one.system(cap), other.system(cap)) for cap in caps}
-    both = {cap: (a, b) for cap, (a, b) in systems.items() if a and b and rows_of(a) == rows_of(b)}
-    both = both if one.names[0::2] == other.names[0::2] else {}
+    both = {cap: (a, b) for cap, (a, b) in systems.items() if a and b and _rows(a) == _rows(b)}
     if both and right((last := list(both.values())[-1])[0]).mean() < right(last[1]).mean():
         return Pair(one=other, other=one, both={cap: (b, a) for cap, (a, b) in both.items()})
     return Pair(one=one, other=other, both=both)
+
+
+def _rows(system: System) -> tuple[str | None, int]:
+    """What a budget is to be alike in: the test rows, and how many there are to learn from."""
+    return rows_of(system), system.runs[0].rows["train"]
 
 
 def _where(better: dict[int | None, str]) -> str:
@@ -153,9 +157,9 @@ def _where(better: dict[int | None, str]) -> str:
 def _from(leader: str, value: float, low: float, high: float) -> str:
     if value == high == 0:
         return f"{leader} leads throughout"
-    at, start, end = map(_rows, (value, low, high))
+    at, start, end = map(_count, (value, low, high))
     return f"{leader} leads from {at} training rows on (95 % interval {start} to {end})"
 
 
-def _rows(count: float) -> str:
+def _count(count: float) -> str:
     return "the fewest" if count == 0 else "beyond the most" if math.isinf(count) else f"{count:.0f}"

@@ -220,13 +220,18 @@ def _controls(groups: Sequence[Group]) -> Iterator[str]:
     for alike in comparable(systems(kept)):
         controls = [system for system in alike if of[system.name].control]
         for row in (system for system in alike if system not in controls):
-            equals = [control.name for control in controls if not _beats(row, control)]
+            equals = [each.name for each in controls if _rows(each) == _rows(row) and not _beats(row, each)]
             if equals:
                 yield f"{row.name} is not shown to be better than a control: {', '.join(equals)}"
         floor = next((system for system in controls if of[system.name].settings["method"] == "Majority"), None)
         for control in controls:
             if of[control.name].settings["data"] == "Shuffled" and floor is not None and _beats(control, floor):
                 yield f"{control.name} is better than the majority's label: something gives its test rows away"
+
+
+def _rows(system: System) -> int:
+    """How many it learned from: what had more of them is no control."""
+    return system.runs[0].rows["train"]
 
 
 def _alike(groups: Sequence[Group]) -> Iterator[str]:
