@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     from finetune.transformer.systems.transformer import Transformer as Transformer
     from finetune.transformer.systems.vit import ViT as ViT
 
-STARTED_BY = os.getppid()  # noted before anything slow is imported: it may be gone by then (`finetune.launch`)
+# this process and who started it, noted before anything slow is imported: that may be gone by then (`finetune.launch`)
+STARTED_BY = os.getpid(), os.getppid()
 
 _HOMES = {
     "AdamW": "optim",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -35,10 +35,21 @@ def alike(module: nn.Module, accelerator: Accelerator) -> None:
 
 
 def of_first(find: Callable[[], Found], accelerator: Accelerator) -> Found:
-    """What the first process finds, in every one: what others see of a shared folder may be a minute old."""
-    found = [find() if accelerator.is_main_process else None]
+    """What the first process finds, in every one: what others see of a shared folder may be a minute old.
+
+    Raises:
+        Exception: whatever the first one met, in every one, or the others would wait for what never comes.
+    """
+    found: list[Any] = [None, None]
+    if accelerator.is_main_process:
+        try:
+            found[0] = find()
+        except Exception as error:
+            found[1] = error
     broadcast_object_list(found)
-    return found[0]  # pyright: ignore[reportReturnType]
+    if found[1] is not None:
+        raise found[1]
+    return found[0]
 
 
 class Exchange:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -56,10 +56,14 @@ def run(
 
 def _once(here: Session, folder: RunFolder) -> Any:
     """The record of a run that is computed now, unless another process does."""
-    holding = folder.lock() if here.accelerator.is_main_process else nullcontext()
     signals = Signals(here.progress.say)
-    with holding, signals.heard(), undisturbed(here.accelerator.device):
-        if of_first(folder.result, here.accelerator) is None:  # else who held the lock a moment ago has finished it
+    with ExitStack() as held, signals.heard(), undisturbed(here.accelerator.device):
+
+        def take() -> Any:
+            held.enter_context(folder.lock())
+            return folder.result()  # there is one where who held the lock a moment ago has finished it
+
+        if of_first(take, here.accelerator) is None:
             _told(here, folder, partial(_execute, here, folder, signals))
     return of_first(folder.result, here.accelerator)
 

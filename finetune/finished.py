@@ -38,7 +38,8 @@ class Finished:
     @cached_property
     def predictor(self) -> Predictor:
         """Its model, loaded when it is first asked for."""
-        same = self.recipe.to_json() == self.result.recipe  # else what is not in its fingerprint is another
+        # it may have been made for a recipe that comes to the same, and that is what the folder then knows
+        same = self.recipe.to_json() == (read_json(self.folder / "result.json") or {}).get("recipe")
         return load(self.folder, recipe=self.recipe if same else None, progress=self.progress)
 
     def session(self, data: Data, split: Split | None = None) -> Session:

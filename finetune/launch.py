@@ -67,6 +67,8 @@ def end_with_launcher() -> None:
     """
     if sys.platform != "linux" or BY_ACCELERATE not in os.environ or "RANK" in os.environ:
         return
+    if os.getpid() != STARTED_BY[0]:  # a copy of who was started, which has another parent
+        return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != STARTED_BY:  # it ended before that
+    if os.getppid() != STARTED_BY[1]:  # it ended before that
         os.kill(os.getpid(), signal.SIGTERM)

@@ -32,6 +32,14 @@ class Variance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Apart:
+    """How far the scores of one system's seeds are apart: parts of the variance of their mean."""
+
+    between: float  # what no more items would lessen
+    within: float  # of the items that seeds err on differently
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """The mean score of one system less that of another, both over their seeds and the same N items."""
 
@@ -42,9 +50,14 @@ class Difference:
     below: float  # of the 90 % interval: with the next, two one-sided tests at 5 %
     above: float
     variance: Variance
-    freedom: float  # degrees of
+    apart: tuple[Apart, Apart]  # of each system
     n: int
     seeds: tuple[int, int]
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of."""
+        return _freedom(self.variance, self.apart, self.n, min(self.seeds))
 
     @property
     def detectable(self) -> float:
@@ -74,6 +87,7 @@ class Difference:
             high=-self.low,
             below=-self.above,
             above=-self.below,
+            apart=self.apart[::-1],
             seeds=self.seeds[::-1],
         )
 
@@ -98,12 +112,11 @@ def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray) -> Difference:
     from scipy import stats
 
     gap_N = ours_SN.mean(0) - theirs_SN.mean(0)
-    both, items = (ours_SN, theirs_SN), of_items(gap_N)
-    between = max(0.0, sum(of_runs(each_SN) / len(each_SN) for each_SN in both))
-    apart = [float(each_SN.mean(1).var(ddof=1)) / len(each_SN) for each_SN in both]
-    variance = Variance(items=items, seeds=between)
-    squares = items**2 / (n - 1) + sum(part**2 for part in apart) / (SCARCE if min(seeds) == 2 else min(seeds) - 1)
-    freedom = max(variance.total**2 / squares, min(seeds) - 1.0) if squares else float(n - 1)
+    both = (ours_SN, theirs_SN)
+    between = [of_runs(each_SN) / len(each_SN) for each_SN in both]
+    variance = Variance(items=of_items(gap_N), seeds=max(0.0, sum(between)))
+    apart = tuple(_apart(each_SN, own) for each_SN, own in zip(both, between, strict=True))
+    freedom = _freedom(variance, apart, n, min(seeds))
     value, error = float(gap_N.mean()), math.sqrt(variance.total)
     half, less = (float(stats.t.ppf(1 - level, freedom)) * error for level in (LEVEL / 2, LEVEL))
     p = float(2 * stats.t.sf(abs(value) / error, freedom)) if error else float(value == 0)
@@ -115,10 +128,23 @@ def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray) -> Difference:
         below=value - less,
         above=value + less,
         variance=variance,
-        freedom=freedom,
+        apart=(apart[0], apart[1]),
         n=n,
         seeds=seeds,
     )
+
+
+def _apart(scores_SN: np.ndarray, between: float) -> Apart:
+    whole = float(scores_SN.mean(1).var(ddof=1)) / len(scores_SN)
+    own = min(max(between, 0.0), whole)
+    return Apart(between=own, within=whole - own)
+
+
+def _freedom(variance: Variance, apart: Sequence[Apart], n: float, seeds: float) -> float:
+    """Of n items and so many seeds of both. What is estimated of the seeds is how far their scores are apart."""
+    of_seeds = SCARCE if seeds == 2 else seeds - 1
+    squares = variance.items**2 / (n - 1) + sum((each.between + each.within) ** 2 for each in apart) / of_seeds
+    return max(variance.total**2 / squares, seeds - 1.0) if squares else float(n - 1)
 
 
 def mean(scores_SN: np.ndarray) -> tuple[float, float, float]:
@@ -195,27 +221,13 @@ def _settled(found: Difference, margin: float, level: float, items: float, seeds
     """Whether so many times the items and the seeds would do."""
     from scipy import stats
 
-    error = math.sqrt(found.variance.items / items + found.variance.seeds / seeds)
-    if not error:
+    variance = Variance(items=found.variance.items / items, seeds=found.variance.seeds / seeds)
+    if not variance.total:
         return True
-    freedom = _freedom(found, items, seeds)
+    apart = [Apart(between=each.between / seeds, within=each.within / items / seeds) for each in found.apart]
+    freedom, error = _freedom(variance, apart, found.n * items, min(found.seeds) * seeds), math.sqrt(variance.total)
     half, less = (float(stats.t.ppf(1 - each, freedom)) * error for each in (level / 2, LEVEL))
     return abs(found.value) > half or abs(found.value) + less < margin
-
-
-def _freedom(found: Difference, items: float, seeds: float) -> float:
-    """The degrees of freedom that so many times the items and the seeds would leave; of once each, what they are.
-
-    `difference` takes them of how far the scores of seeds are apart, in which the items that seeds differ on have a
-    part that more items make smaller.
-    """
-    variance, fewest = found.variance, min(found.seeds)
-    rest = max(0.0, variance.total**2 / found.freedom - variance.items**2 / (found.n - 1))
-    apart = math.sqrt(rest * (sum(found.seeds) - 2))
-    apart = min(apart, variance.seeds) + max(0.0, apart - variance.seeds) / items
-    of_seeds = (sum(found.seeds) - 2) * (fewest * seeds - 1) / (fewest - 1)
-    total, squares = variance.items / items + variance.seeds / seeds, (variance.items / items) ** 2
-    return total**2 / (squares / (found.n * items - 1) + (apart / seeds) ** 2 / of_seeds)
 
 
 def _fewest(count: int, settles: Callable[[int], bool]) -> int | None:

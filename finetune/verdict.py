@@ -20,6 +20,7 @@ from finetune.paired import LEVEL, Difference
 from finetune.result import Result
 
 FREE = 0.01  # seconds; what takes less has not trained, and nothing is so many times that
+FEW_PAIRS = 6  # of one seed each
 MARGIN = 0.01  # of the score: systems that differ by less are taken for equals
 
 
@@ -127,12 +128,22 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
     ]
 
 
-def of_one_seed(one: System, other: System) -> str:
-    """What the test rows alone tell of two systems with one run each: no verdict, for other seeds may differ by more.
+def of_one_seed(pairs: Sequence[tuple[System, System]]) -> list[str]:
+    """What test rows alone tell of systems with one run each: no verdict, for other seeds may differ by more.
+
+    Nothing is said of more than a few pairs: that many are looked through for one that stands out.
 
     Raises:
-        InputError: they were tested on different examples, or their data changed in between.
+        InputError: two were tested on different examples, or their data changed in between.
     """
+    if len(pairs) > FEW_PAIRS:
+        return [f"{len(pairs)} pairs of one seed each: 2 or more seeds are needed to tell what is better"]
+    found = [_of_rows(*pair) for pair in pairs]
+    return [said.format(p=_p(p)) for (said, _), p in zip(found, paired.holm([p for _, p in found]), strict=True)]
+
+
+def _of_rows(one: System, other: System) -> tuple[str, float]:
+    """In words, with a place for its p as it counts among others; and that p by itself."""
     _check_alike(one, other)
     (ours_N,), (theirs_N,) = stacked(one.runs), stacked(other.runs)
     if ours_N.mean() < theirs_N.mean():
@@ -142,12 +153,11 @@ def of_one_seed(one: System, other: System) -> str:
         test, p = "McNemar's exact test", paired.mcnemar(ours_N == 1, theirs_N == 1)
     else:
         test, p = "a permutation test", paired.permutation(ours_N, theirs_N)
+    names = f"{one.name} against {other.name}".replace("{", "{{").replace("}", "}}")
     gap = f"{one.runs[0].headline} {signed(float(ours_N.mean() - theirs_N.mean()))} points"
-    over = f"95 % interval {signed(low)} to {signed(high)}, p {_p(p)} by {test}"
-    return (
-        f"{one.name} against {other.name}, of one seed each: {gap} ({over}) by the {len(ours_N)} test rows alone; "
-        "another seed may say otherwise"
-    )
+    over = f"95 % interval {signed(low)} to {signed(high)}, p {{p}} by {test}"
+    rows = f"by the {len(ours_N)} test rows alone; another seed may say otherwise"
+    return f"{names}, of one seed each: {gap} ({over}) {rows}", p
 
 
 def check_margin(margin: float) -> None:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tiny import Shared
 from transformers import AutoModelForCausalLM
 
-from finetune import Files, Frozen, Full, InputError, Local, LoRA, Recipe, Result, cli, load, run
+from finetune import Files, Frozen, Full, InputError, Local, LoRA, Recipe, Result, cli, grid, load, run
 from finetune.data import targets
 from finetune.data.digits import Digits
 from finetune.data.mnist_5k import Mnist5k
@@ -67,6 +67,16 @@ def test_labels_are_the_same_by_name_and_the_answer_may_be_any_that_the_run_know
     assert int(found.items.unpacked().sum()) == sum(right)
     assert found.scores["accuracy"].value == pytest.approx(np.mean(right))
     assert (found.scores["accuracy"].n, found.others, found.own) == (12, 0, 0)
+
+
+def test_a_run_that_was_made_for_a_recipe_that_comes_to_the_same_is_measured_too(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = replace(toy("bert"), method=Frozen())  # a head is solved for: no budget says anything
+    finished(replace(recipe, budget=replace(recipe.budget, epochs=9)), tmp_path)
+    (result,) = grid.compare([recipe], out=tmp_path).results  # which says that it is of this one
+    on = rows(tmp_path, "cat dog sheep dog,animal", "sun moon,sky")
+    assert shift(recipe, result, on=on, reference=REFERENCE).elsewhere is not None
 
 
 def test_rows_of_labels_that_the_run_does_not_know_are_not_scored(shared: Shared, tmp_path: Path) -> None:

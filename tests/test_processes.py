@@ -247,10 +247,20 @@ def test_a_run_whose_launcher_is_stopped_stops_with_a_snapshot_and_goes_on_to_th
 
 
 LAUNCHER = """
-import subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", "import finetune, time; time.sleep(2); from finetune import launch;"
-                  "launch.end_with_launcher(); print('went on')"])
-time.sleep(1)
+import os, subprocess, sys
+ours, theirs = os.pipe()
+subprocess.Popen([sys.executable, "-c", sys.argv[1], str(theirs)], pass_fds=[theirs])
+os.read(ours, 1)
+"""
+BEGINS = """
+import finetune, os, sys, time
+launcher = os.getppid()
+os.write(int(sys.argv[1]), b".")
+while os.getppid() == launcher:
+    time.sleep(0.01)
+from finetune import launch
+launch.end_with_launcher()
+print("went on")
 """
 
 
@@ -258,7 +268,7 @@ time.sleep(1)
 @pytest.mark.parametrize(("marked", "said"), [(True, ""), (False, "went on\n")])
 def test_a_launcher_that_ended_while_its_process_began_is_noticed(tmp_path: Path, marked: bool, said: str) -> None:
     given = environment(tmp_path) | ({BY_ACCELERATE: "default"} if marked else {})
-    done = subprocess.run([sys.executable, "-c", LAUNCHER], env=given, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", LAUNCHER, BEGINS], env=given, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == (said, "")
 
 

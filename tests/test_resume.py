@@ -327,6 +327,7 @@ def test_a_result_is_read_whatever_became_of_the_file_beside_it_that_says_how_th
     assert status.exists() == (state is not None)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what a descriptor is of")
 def test_everything_of_a_run_is_on_the_disk_before_its_result_and_then_that(
     twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -264,7 +264,7 @@ def test_the_verdicts_stand_below_a_table_of_few_rows_and_of_many_where_to_ask(r
     assert any("full is better than" in note for note in table(few).notes)
     many = [each for number in range(5) for each in runs(result, f"m{number}", right(0.9))]
     assert not any("equivalent" in note for note in table(many).notes)
-    assert any("all in a saved table by `finetune verdict NAME`" in note for note in table(many).notes)
+    assert any("rows: judged in a saved table by `finetune verdict NAME`" in note for note in table(many).notes)
 
 
 def test_below_a_table_of_many_rows_those_of_each_recipe_are_judged_among_themselves(result: Result) -> None:

@@ -17,13 +17,13 @@ from finetune.points import Points, Quantity, Series
 from finetune.report import figures
 from finetune.report.families import families
 from finetune.report.groups import brief, finals, groups
-from finetune.report.labels import Curve, curves
+from finetune.report.labels import Alike, Curve, alike, curves
 from finetune.report.lengths import by_length, longest
 from finetune.report.page import Band, Bands
 from finetune.report.studies import estimate
 from finetune.result import Result
 from finetune.stats import Estimate
-from finetune.verdict import right, rows_of
+from finetune.verdict import right
 
 
 def rates(results: Iterable[Result]) -> Figure:
@@ -34,7 +34,11 @@ def rates(results: Iterable[Result]) -> Figure:
         if found:
             panels.setdefault(family.names[0], []).append(_band(" ".join(family.names[1:2]), found))
     return _drawn(
-        panels, "learning rate", "validation %", "Learning-rate response", "95 % intervals over validation rows"
+        list(panels.items()),
+        "learning rate",
+        "validation %",
+        "Learning-rate response",
+        "95 % intervals over validation rows",
     )
 
 
@@ -49,22 +53,29 @@ def layers(results: Iterable[Result]) -> Figure:
             of_pooling.setdefault(place["pooling"], {})[place["layer"]] = found
         panels[label] = [_band(pooling, each) for pooling, each in of_pooling.items()]
     said = "of a ridge on the features of each layer; 0 is what the embeddings say"
-    return _drawn(panels, "layer", "validation %", "Where a frozen backbone knows the answer", said, logarithmic=False)
+    return _drawn(
+        list(panels.items()),
+        "layer",
+        "validation %",
+        "Where a frozen backbone knows the answer",
+        said,
+        logarithmic=False,
+    )
 
 
 def budgets(results: Iterable[Result]) -> Figure:
     """Test scores by the number of training rows: a panel for all that were tested on the same rows."""
-    every: dict[str, list[tuple[Curve, dict[int, Estimate]]]] = {}
+    every: dict[Alike, list[tuple[Curve, dict[int, Estimate]]]] = {}
     for curve in curves(groups(finals(results))):
         systems = [system for cap in curve.budgets if (system := curve.system(cap)) is not None]
         found = {system.runs[0].rows["train"]: _over_all(right(system)) for system in systems}
         if found:
-            every.setdefault(str(rows_of(systems[0])), []).append((curve, dict(sorted(found.items()))))
-    panels = {}
+            every.setdefault(alike(systems[0]), []).append((curve, dict(sorted(found.items()))))
+    panels = []
     for known in every.values():
         names = list(dict.fromkeys(curve.names[0] for curve, _ in known))
         first = 1 if len(names) == 1 else 0
-        panels[" and ".join(names)] = [_band(" ".join(curve.names[first:2]), found) for curve, found in known]
+        panels.append((" and ".join(names), [_band(" ".join(curve.names[first:2]), found) for curve, found in known]))
     said = "95 % intervals over test rows and seeds"
     return _drawn(panels, "training rows", "test %", "How many labels each method needs", said)
 
@@ -87,7 +98,7 @@ def lengths(results: Iterable[Result]) -> Figure:
     trained = "" if limit is None else f"; trained on sources of at most {limit}"
     said = f"95 % intervals over test rows and seeds{trained}"
     lines = [_band(name, found) for name, (_, found) in zip(named, known, strict=True)]
-    panels = {"": lines} if lines else {}
+    panels = [("", lines)] if lines else []
     return _drawn(panels, "length of the source", "test %", "Score by the length", said, logarithmic=False)
 
 
@@ -125,12 +136,17 @@ def _band(name: str, found: Mapping[int, Estimate] | Mapping[float, Estimate], u
 
 
 def _drawn(
-    panels: Mapping[str, Sequence[Band]], along: str, up: str, title: str, below: str, *, logarithmic: bool = True
+    panels: Sequence[tuple[str, Sequence[Band]]],
+    along: str,
+    up: str,
+    title: str,
+    below: str,
+    *,
+    logarithmic: bool = True,
 ) -> Figure:
     if not panels:
         raise InputError(f"there is nothing to draw over {along}: no run was made for that")
     parts = [
-        Bands(lines=lines, along=along, up=up, title=name, side=3.0, logarithmic=logarithmic)
-        for name, lines in panels.items()
+        Bands(lines=lines, along=along, up=up, title=name, side=3.0, logarithmic=logarithmic) for name, lines in panels
     ]
     return figures.beside(parts, title=title, below=below)

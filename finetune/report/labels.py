@@ -21,6 +21,7 @@ from finetune.result import Result
 from finetune.verdict import System, judge, right, rows_of, unfit
 
 ALL = "all"
+Alike = tuple[str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,15 +137,20 @@ class Pair:
 
 def _pair(one: Curve, other: Curve, caps: Sequence[int | None]) -> Pair:
     systems = {cap: (one.system(cap), other.system(cap)) for cap in caps}
-    both = {cap: (a, b) for cap, (a, b) in systems.items() if a and b and _rows(a) == _rows(b)}
+    both = {
+        cap: (a, b)
+        for cap, (a, b) in systems.items()
+        if a and b and alike(a) == alike(b) and a.runs[0].rows["train"] == b.runs[0].rows["train"]
+    }
     if both and right((last := list(both.values())[-1])[0]).mean() < right(last[1]).mean():
         return Pair(one=other, other=one, both={cap: (b, a) for cap, (a, b) in both.items()})
     return Pair(one=one, other=other, both=both)
 
 
-def _rows(system: System) -> tuple[str | None, int]:
-    """What a budget is to be alike in: the test rows, and how many there are to learn from."""
-    return rows_of(system), system.runs[0].rows["train"]
+def alike(system: System) -> Alike:
+    """What curves must share to be compared: the test rows, what they are of, and the score."""
+    first = system.runs[0]
+    return str(rows_of(system)), first.data["sha256"] or "", first.headline
 
 
 def _where(better: dict[int | None, str]) -> str:

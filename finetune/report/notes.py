@@ -16,7 +16,6 @@ BUSY = 0.1  # of its time to run, that a run waited for a core
 BRIEF = 10  # seconds of a run, of which nobody takes the time for a measurement
 SHOWN = 5  # labels in a line
 FEW_ROWS = 4  # of a table, on the same test rows
-FEW_PAIRS = 6  # of them
 
 
 def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
@@ -198,12 +197,10 @@ def _verdicts(groups: Sequence[Group]) -> Iterator[str]:
         few = [alike] if len(alike) <= FEW_ROWS else [own for own in _by_recipe(alike) if len(own) <= FEW_ROWS]
         for own in few:
             yield from (verdict.sentence for verdict in judge(own))
-    single = list(singles(every))
-    if len(single) <= FEW_PAIRS:
-        yield from (of_one_seed(*pair) for pair in single)
-    if any(len(alike) > FEW_ROWS for alike in together):
-        rows = f"more than {FEW_ROWS} rows on the same test rows"
-        yield f"{rows}: only those of one recipe are judged here, and all in a saved table by `finetune verdict NAME`"
+        if len(alike) > FEW_ROWS:
+            here = "only those of one recipe are judged here, and all" if any(len(own) > 1 for own in few) else "judged"
+            yield f"more than {FEW_ROWS} rows on the same test rows: {here} in a saved table by `finetune verdict NAME`"
+    yield from of_one_seed(list(singles(every)))
 
 
 def _by_recipe(systems: Sequence[System]) -> list[list[System]]:
@@ -220,7 +217,7 @@ def _controls(groups: Sequence[Group]) -> Iterator[str]:
     for alike in comparable(systems(kept)):
         controls = [system for system in alike if of[system.name].control]
         for row in (system for system in alike if system not in controls):
-            equals = [each.name for each in controls if _rows(each) == _rows(row) and not _beats(row, each)]
+            equals = [each.name for each in controls if _rows(each) <= _rows(row) and not _beats(row, each)]
             if equals:
                 yield f"{row.name} is not shown to be better than a control: {', '.join(equals)}"
         floor = next((system for system in controls if of[system.name].settings["method"] == "Majority"), None)

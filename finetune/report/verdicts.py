@@ -38,7 +38,7 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits =
     """
     check_margin(margin)
     kept = finals(results)
-    every = systems(groups(kept))
+    every = systems([group for group in groups(kept) if not group.control])  # a control is no candidate
     together = comparable(every)
     found = [verdict for alike in together for verdict in judge(alike, margin)]
     notes = [verdict.sentence for verdict in found]
@@ -47,7 +47,7 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits =
             notes += [*_fastest(alike), *([_within(alike, found, limits)] if limits != ANY else [])]
     notes += changed(kept)
     notes += [f"no verdict on {system.name}: {why}" for system in every if (why := unfit(system))]
-    notes += [of_one_seed(*pair) for pair in singles(every)]
+    notes += of_one_seed(list(singles(every)))
     alone = [alike[0].name for alike in together if len(alike) == 1]
     notes += [f"no verdict on {name}: nothing else was tested on its rows" for name in alone]
     if found:
