@@ -27,7 +27,7 @@ from finetune.stats import Estimate
 
 COMMITTED = Path(__file__).parents[1] / "outputs" / "tables"
 NAMES = sorted(catalog.section("tables"))
-RUN = next(run for run in records.read(COMMITTED, "r8") if run.method == "full")
+RUN = next(run for run in records.read(COMMITTED, "topics") if run.method == "full")
 
 OWN = """from finetune import Budget, Classification, Files, Full, Local, Recipe
 

@@ -334,7 +334,7 @@ def test_a_setting_in_a_comparison_is_for_the_variants_that_have_its_field_and_t
 def saved(tmp_path: Path) -> Path:
     """An output folder with the committed records, and nothing else."""
     (tmp_path / "tables").mkdir()
-    for name in ("compare", "r8"):
+    for name in ("compare", "numbers"):
         records = (Path(__file__).parents[1] / "outputs" / "tables" / f"{name}.json").read_bytes()
         (tmp_path / "tables" / f"{name}.json").write_bytes(records)
     return tmp_path
@@ -342,19 +342,19 @@ def saved(tmp_path: Path) -> Path:
 
 def test_tables_prints_from_the_records_alone_in_any_format(capsys: pytest.CaptureFixture[str], saved: Path) -> None:
     before = sorted((saved / "tables").iterdir())
-    code, out, err = answer(capsys, "tables", "r8", "compare", "--out", str(saved), "--format", "csv")
+    code, out, err = answer(capsys, "tables", "numbers", "compare", "--out", str(saved), "--format", "csv")
     assert (code, err) == (0, "")
     first, second = out.split("\n\n")
     shown = [line.split(",")[:2] for line in first.splitlines()[1:]]
-    assert shown == [["bert_r8", method] for method in ("frozen", "lora", "full")]
+    assert shown == [["numbers_es", "scratch"]]
     assert len(second.splitlines()) == 10
     assert sorted((saved / "tables").iterdir()) == before
 
 
 def test_tables_writes_again_what_is_committed(capsys: pytest.CaptureFixture[str], saved: Path) -> None:
-    assert answer(capsys, "tables", "r8", "compare", "--out", str(saved), "--save")[0] == 0
+    assert answer(capsys, "tables", "numbers", "compare", "--out", str(saved), "--save")[0] == 0
     committed = Path(__file__).parents[1] / "outputs" / "tables"
-    for name in ("r8", "compare"):
+    for name in ("numbers", "compare"):
         for ending in ("md", "csv", "tex", "json"):
             file = f"{name}.{ending}"
             assert (saved / "tables" / file).read_text() == (committed / file).read_text(), file
@@ -402,7 +402,9 @@ def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]
 
 
 def test_tables_reads_no_model() -> None:
-    code = "import sys; from finetune.cli import main; main(['tables', 'r8']); print({'torch'} & set(sys.modules))"
+    code = (
+        "import sys; from finetune.cli import main; main(['tables', 'controls']); print({'torch'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
 

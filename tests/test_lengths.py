@@ -43,7 +43,9 @@ from finetune.session import session
 from finetune.stats import Estimate, proportion
 from finetune.transformer.tokenizers.words import Words
 
-RUN = next(run for run in records.read(Path(__file__).parents[1] / "outputs" / "tables", "r8") if run.method == "full")
+RUN = next(
+    run for run in records.read(Path(__file__).parents[1] / "outputs" / "tables", "topics") if run.method == "full"
+)
 IDS = [f"{number:03d}" for number in range(100)]
 LENGTHS_N = np.repeat([1, 2, 3], [10, 40, 50])
 
