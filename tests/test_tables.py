@@ -148,7 +148,9 @@ def test_what_flatters_and_what_was_cut_is_told_once_however_many_rows_it_is_tru
         "toy_bert: 37 of 90 texts cut to 128 tokens",
         "long: 37 of 90 texts cut to the longest the model reads",
     )
-    assert len(notes) == 4
+    assert notes[3] == "one seed: no spread, and no interval but over test rows"
+    assert len(notes) == 4 + 3
+    assert all("of one seed each" in note for note in notes[4:])
 
 
 def named(result: Result, name: str) -> Result:

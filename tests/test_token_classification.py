@@ -401,7 +401,7 @@ def test_a_finished_run_tags_from_python_and_from_the_command_line(
     (record,) = json.loads(capsys.readouterr().out)
     assert set(record) == {"input", "words", "tags", "spans", "truncated"}
     assert record["tags"] == list(found.tags)
-    with pytest.raises(InputError, match="row '0' has no words"):
+    with pytest.raises(InputError, match="input 1 is empty, of which nothing can be said"):
         load(folder)([" "])
 
 
