@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from finetune.stats import Estimate
 from finetune.variance import of_items, of_runs
 
 POWER = 0.8  # how often a difference that is there should be found
@@ -151,6 +152,12 @@ def mean(scores_SN: np.ndarray) -> tuple[float, float, float]:
     """The mean score of one system, and its 95 % interval over test items and seeds of the kind that were drawn."""
     found = difference(scores_SN, np.zeros_like(scores_SN))
     return found.value, found.low, found.high
+
+
+def share(scores_SN: np.ndarray) -> Estimate:
+    """The same of a share, which is never below none or above all."""
+    value, low, high = np.clip(mean(scores_SN), 0, 1).tolist()
+    return Estimate(value, low, high, scores_SN.shape[1])
 
 
 def mcnemar(ours_N: np.ndarray, theirs_N: np.ndarray) -> float:

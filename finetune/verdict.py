@@ -138,26 +138,32 @@ def of_one_seed(pairs: Sequence[tuple[System, System]]) -> list[str]:
     """
     if len(pairs) > FEW_PAIRS:
         return [f"{len(pairs)} pairs of one seed each: 2 or more seeds are needed to tell what is better"]
-    found = [_of_rows(*pair) for pair in pairs]
-    return [said.format(p=_p(p)) for (said, _), p in zip(found, paired.holm([p for _, p in found]), strict=True)]
+    pairs = [_higher_first(*pair) for pair in pairs]
+    tests = [_of_rows(*pair) for pair in pairs]
+    counted = paired.holm([p for _, p in tests])
+    return [_said_of_rows(*pair, test, p) for pair, (test, _), p in zip(pairs, tests, counted, strict=True)]
 
 
-def _of_rows(one: System, other: System) -> tuple[str, float]:
-    """In words, with a place for its p as it counts among others; and that p by itself."""
+def _higher_first(one: System, other: System) -> tuple[System, System]:
     _check_alike(one, other)
-    (ours_N,), (theirs_N,) = stacked(one.runs), stacked(other.runs)
-    if ours_N.mean() < theirs_N.mean():
-        one, other, ours_N, theirs_N = other, one, theirs_N, ours_N
-    low, high = paired.bootstrap(ours_N, theirs_N)
+    return (one, other) if stacked(one.runs).mean() >= stacked(other.runs).mean() else (other, one)
+
+
+def _of_rows(ours: System, theirs: System) -> tuple[str, float]:
+    """The name of a test of no difference, and its p."""
+    (ours_N,), (theirs_N,) = stacked(ours.runs), stacked(theirs.runs)
     if np.isin((ours_N, theirs_N), (0, 1)).all():
-        test, p = "McNemar's exact test", paired.mcnemar(ours_N == 1, theirs_N == 1)
-    else:
-        test, p = "a permutation test", paired.permutation(ours_N, theirs_N)
-    names = f"{one.name} against {other.name}".replace("{", "{{").replace("}", "}}")
-    gap = f"{one.runs[0].headline} {signed(float(ours_N.mean() - theirs_N.mean()))} points"
-    over = f"95 % interval {signed(low)} to {signed(high)}, p {{p}} by {test}"
+        return "McNemar's exact test", paired.mcnemar(ours_N == 1, theirs_N == 1)
+    return "a permutation test", paired.permutation(ours_N, theirs_N)
+
+
+def _said_of_rows(ours: System, theirs: System, test: str, p: float) -> str:
+    (ours_N,), (theirs_N,) = stacked(ours.runs), stacked(theirs.runs)
+    low, high = paired.bootstrap(ours_N, theirs_N)
+    gap = f"{ours.runs[0].headline} {signed(float(ours_N.mean() - theirs_N.mean()))} points"
+    over = f"95 % interval {signed(low)} to {signed(high)}, p {_p(p)} by {test}"
     rows = f"by the {len(ours_N)} test rows alone; another seed may say otherwise"
-    return f"{names}, of one seed each: {gap} ({over}) {rows}", p
+    return f"{ours.name} against {theirs.name}, of one seed each: {gap} ({over}) {rows}"
 
 
 def check_margin(margin: float) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from finetune import paired
 from finetune.benchmark import Benchmark, BenchmarkTable, Published, Row
 from finetune.report.groups import Failed, Group, groups
@@ -80,8 +78,8 @@ def _ours(benchmark: Benchmark, row: Row, runs: Sequence[Result]) -> tuple[str, 
     score, value, deviation, interval = score_cells(runs, [run for run in runs if run.status == "done"])
     found, system = measured(runs), System(name="", runs=tuple(runs))
     if not unfit(system):  # then it is over seeds, too
-        low, high = np.clip(paired.mean(right(system))[1:], 0, 1)  # no share is beyond
-        interval = f"{100 * low:.2f} to {100 * high:.2f}"
+        over = paired.share(right(system))
+        interval = f"{100 * (over.low or 0):.2f} to {100 * (over.high or 0):.2f}"
     counts = (str(runs[0].rows["train"]), str(runs[0].rows["test"]), str(len(runs)))
     return (*named, *counts, score, value, deviation, _points(found and found.error), interval, source)
 

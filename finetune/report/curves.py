@@ -68,7 +68,7 @@ def budgets(results: Iterable[Result]) -> Figure:
     every: dict[Alike, list[tuple[Curve, dict[int, Estimate]]]] = {}
     for curve in curves(groups(finals(results))):
         systems = [system for cap in curve.budgets if (system := curve.system(cap)) is not None]
-        found = {system.runs[0].rows["train"]: _over_all(right(system)) for system in systems}
+        found = {system.runs[0].rows["train"]: paired.share(right(system)) for system in systems}
         if found:
             every.setdefault(alike(systems[0]), []).append((curve, dict(sorted(found.items()))))
     panels = []
@@ -78,11 +78,6 @@ def budgets(results: Iterable[Result]) -> Figure:
         panels.append((" and ".join(names), [_band(" ".join(curve.names[first:2]), found) for curve, found in known]))
     said = "95 % intervals over test rows and seeds"
     return _drawn(panels, "training rows", "test %", "How many labels each method needs", said)
-
-
-def _over_all(right_SN: np.ndarray) -> Estimate:
-    value, low, high = np.clip(paired.mean(right_SN), 0, 1)  # no share is beyond
-    return Estimate(float(value), float(low), float(high), right_SN.shape[1])
 
 
 def lengths(results: Iterable[Result]) -> Figure:
