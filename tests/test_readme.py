@@ -15,6 +15,7 @@ import subprocess
 import sys
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -94,13 +95,27 @@ def test_there_are_commands_and_snippets_to_run() -> None:
     assert len(SNIPPETS) >= 3
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if not line.startswith("make")])
+def maker(command: str) -> str | None:
+    """The command that leaves the run that this one loads."""
+    loaded = re.search(r"outputs/(\w+)/(\w+)-seed", command)
+    if loaded is None:
+        return None
+    ways = [
+        line for line in COMMANDS if line.startswith((f"finetune run {loaded[1]} ", f"finetune compare {loaded[1]} "))
+    ]
+    return next((line for line in ways if loaded[2] in line), ways[0])
+
+
+def together(command: str) -> Any:
+    """Commands on one run go to one worker, where it is made once."""
+    made = maker(command) or (command if command in set(map(maker, COMMANDS)) else None)
+    return pytest.param(command, marks=pytest.mark.xdist_group(made)) if made else command
+
+
+@pytest.mark.parametrize("command", [together(line) for line in COMMANDS if not line.startswith("make")])
 def test_a_command_of_the_readme_runs(command: str, desk: Path) -> None:
-    made = re.search(r"outputs/(\w+)/(\w+)-seed", command)
-    if made is not None:  # what it loads is left by a command before it
-        by = (f"finetune run {made[1]} ", f"finetune compare {made[1]} ")
-        ways = [line for line in COMMANDS if line.startswith(by)]
-        succeed(shlex.split(next((line for line in ways if made[2] in line), ways[0])), desk)
+    if made := maker(command):
+        succeed(shlex.split(made), desk)
     words = [glob.glob(word, root_dir=desk) or [word] for word in shlex.split(command)]  # as a shell does
     assert succeed([word for found in words for word in found], desk)
 
