@@ -38,6 +38,7 @@ from transformers import (
 
 from finetune import Budget, Classification, Full, Local, Recipe
 from finetune.data.toy import WORDS, ToyImages, ToyText
+from finetune.loading import quiet
 from finetune.transformer.tokenizers.words import Words
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -85,7 +86,7 @@ PACKAGED_FAMILIES = ("bert", "llama", "dinov2")  # those of the three checkpoint
 
 def write(family: str, folder: Path) -> Path:
     """A checkpoint of the family's backbone with random weights, always the same ones."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), quiet():
         torch.manual_seed(0)
         AutoModel.from_config(CONFIGS[family]).save_pretrained(folder)
     (image_processor() if family in IMAGE_FAMILIES else tokenizer(family)).save_pretrained(folder)
@@ -100,7 +101,7 @@ def write_writer(family: str, folder: Path) -> Path:
     config = copy.deepcopy(CONFIGS[family] if decoder else ENCODER_DECODERS[family])
     if not decoder:
         config.vocab_size = config.decoder_vocab_size = len(cuts)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), quiet():
         torch.manual_seed(0)
         auto = AutoModelForCausalLM if decoder else AutoModelForSeq2SeqLM
         auto.from_config(config).save_pretrained(folder)
