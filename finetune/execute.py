@@ -246,6 +246,7 @@ def _result(
         validation_loss=_loss(here, predicted.get("validation")),
         choice=trainee.choice,
         opened=None,
+        shared=None,
         broken=None,
         labels=splits.labels,
         values=splits.values,

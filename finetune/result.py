@@ -13,7 +13,7 @@ from finetune.items import Items
 from finetune.stats import Estimate
 
 # fields that older records do not have
-UNKNOWN = ("items", "broken", "validation_loss", "choice", "opened", "unseen", "values")
+UNKNOWN = ("items", "broken", "validation_loss", "choice", "opened", "shared", "unseen", "values")
 UNWRITTEN = {"folder", "before"}  # fields that say where a record was found, and are not in it
 MAPPINGS = {"recipe", "scores", "validation", "rows", "truncated", "parameters", "seconds", "weights", "data"}
 
@@ -35,6 +35,7 @@ class Result:
     validation_loss: float | None  # mean −log probability of the right labels, in nats; None: not measured
     choice: Mapping[str, Any] | None  # what the method chose on the validation rows, and from what; None: nothing
     opened: Mapping[str, Any] | None  # when its test set was, for what was chosen by trials; None: there were none
+    shared: bool | None  # whether it is a trial at another method's best rate, and none to choose by; None: it is not
     broken: tuple[str, ...] | None  # what the run did not keep of `finetune.integrity`; None: not checked
     labels: tuple[str, ...]
     values: tuple[float, float] | None  # mean and deviation of the training rows'; None: they have none

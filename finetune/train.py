@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,13 +83,15 @@ def fit(
 
     Raises:
         Stopped: somebody asked for it.
-        InputError: memory does not suffice for a single example; or the model is to be spread over processes, and
-            memory does not suffice for a piece, or it cannot be spread.
+        InputError: memory does not suffice for a single example, or for what the optimizer keeps of each parameter;
+            or the model is to be spread over processes, and memory does not suffice for a piece, or it cannot be
+            spread.
     """
     alike(module, accelerator)
     dtype = next(module.parameters()).dtype
     layout = sharded.layout(module, accelerator)
-    masters = Masters(optim.groups(layout.module), optim.build, layout.tables(reached), layout)
+    with _room("copies of what is trained"):
+        masters = Masters(optim.groups(layout.module), optim.build, layout.tables(reached), layout)
     exchange = Exchange(layout.module, masters, accelerator, spread=layout.spread)
     state, best = State(layout.module, masters, accelerator), _Best(budget.patience)
     together = precision.tokens_per_piece(accelerator.device)
@@ -135,7 +138,8 @@ def fit(
             total, wanted = _fitting(backward, cut, whole, state, keeper, exchange, layout)
             state.unread.append(total)
             factor = optim.factor(count.step, steps)
-            norm = masters.step(optim.clip_norm, factor)
+            with _room("what the optimizer keeps of each parameter"):
+                norm = masters.step(optim.clip_norm, factor)
             state.norms.append(norm)
             tokens = int(train.lengths[whole].sum())
             count.step, count.examples, count.tokens = (
@@ -219,7 +223,8 @@ def _fitting(
             if layout.spread:
                 raise _short_of_memory(largest()) from error
         # only here, where the error is gone, is what its frames held free again
-        exchange.close()
+        with _room("the gradients of other processes"):
+            exchange.close()
         wanted = exchange.greatest(OUT_OF_MEMORY if total is None else keeper.wants(state.count.step + 1))
         if total is not None and wanted < OUT_OF_MEMORY:
             return total, wanted
@@ -230,6 +235,24 @@ def _fitting(
         allocator.return_freed()
         state.count.micro_batch = math.ceil(most / 2)
         keeper.record({"step": state.count.step, "micro_batch": state.count.micro_batch, "why": "out of memory"})
+
+
+@contextmanager
+def _room(what: str) -> Iterator[None]:
+    """Around what needs the same memory however few examples are computed at a time: there is nothing to try.
+
+    Raises:
+        InputError: it does not suffice.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not allocator.ran_out(error):
+            raise
+        raise InputError(
+            f"memory does not suffice for {what}: train fewer parameters, as --method lora does, or spread the model "
+            "over processes with recipes/machines/fsdp2.yaml"
+        ) from error
 
 
 def _short_of_memory(most: int) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ class Tuning:
     """Recipes as their trials left them, and the trials."""
 
     recipes: tuple[Recipe, ...]
-    trials: tuple[Result, ...]
+    trials: tuple[Result, ...]  # also those that show what one learning rate for all would do
     failures: tuple[Failure, ...]  # recipes none of whose trials came to a score
 
 
@@ -50,6 +51,9 @@ def tune(
 ) -> Tuning:
     """Each recipe with the candidate of its method that did best on the validation rows.
 
+    Then each method is trained at the best learning rate of every other too: what a comparison at one rate for all
+    would have said. Nothing is chosen by those trials, as not every method has as many of them.
+
     Raises:
         InputError: fewer than two trials.
     """
@@ -61,8 +65,10 @@ def tune(
         for recipe, tries in asked.items()
         for place, each in enumerate(tries, 1)
     }
-    outcomes = (engine or Here()).run(runs, Path(out), progress or Silent(), {})
+    engine, out, progress = engine or Here(), Path(out), progress or Silent()
+    outcomes = engine.run(runs, out, progress, {})
     chosen, results, failures = list[Recipe](), list[Result](), list[Failure]()
+    rates = dict[Recipe, float]()
     for recipe, tries in asked.items():
         found = [outcomes[each] for each in tries]
         done = [each for each in found if isinstance(each, Result)]
@@ -75,7 +81,22 @@ def tune(
         else:
             method = tries[found.index(best)].method
             chosen.append(replace(recipe, method=method.settled(best.choice or {})))
+            if len(tries) > 1:
+                rates[recipe] = method.optim.learning_rate
+    if there := _shared(rates, asked):
+        told = engine.run(there, out, progress, {}).values()
+        results += [replace(each, shared=True) for each in told if isinstance(each, Result)]
     return Tuning(tuple(chosen), tuple(results), tuple(failures))
+
+
+def _shared(rates: Mapping[Recipe, float], asked: Mapping[Recipe, Sequence[Recipe]]) -> dict[Recipe, str]:
+    """Trials of each method at the best rates of others of its recipe, where it was not tried there already."""
+    found = dict[Recipe, str]()
+    for (recipe, _), (other, rate) in itertools.permutations(rates.items(), 2):
+        there = replace(asked[recipe][0], method=asked[recipe][0].method.at_rate(rate))
+        if replace(other, method=recipe.method) == recipe and there not in asked[recipe]:
+            found[there] = f"{recipe.label}, at {rate:g}, the best of {other.label}"
+    return found
 
 
 def _why(found: Iterable[Result | Failure]) -> str:

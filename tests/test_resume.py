@@ -43,6 +43,7 @@ from finetune import (
     train,
 )
 from finetune.data.toy import ToyText
+from finetune.exchange import Exchange
 from finetune.masters import Masters
 from finetune.methods import Method
 from finetune.outputs import RunFolder
@@ -449,6 +450,38 @@ def test_an_example_that_does_not_fit_alone_is_an_error_that_says_what_would(
     monkeypatch.setattr(BertForSequenceClassification, "forward", runs_out)
     with pytest.raises(InputError, match="memory does not suffice for a single example: shorten texts, or train fewer"):
         run(twenty, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "what"),
+    [
+        (Masters, "__init__", "copies of what is trained"),
+        (Masters, "step", "what the optimizer keeps of each parameter"),
+        (Exchange, "close", "the gradients of other processes"),
+    ],
+)
+def test_memory_that_runs_out_whatever_the_size_of_pieces_is_an_error_that_says_for_what_and_loses_no_snapshot(
+    twenty: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: type, name: str, what: str
+) -> None:
+    whole = run(twenty, out=tmp_path / "whole")
+    calls = []
+
+    def runs_out(self: Any, *given: Any, **named: Any) -> Any:
+        calls.append(name)
+        if name == "__init__" or len(calls) > 10:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return works(self, *given, **named)
+
+    works = getattr(part, name)
+    monkeypatch.setattr(part, name, runs_out)
+    with pytest.raises(
+        InputError, match=f"memory does not suffice for {what}: train fewer parameters, as --method lora"
+    ):
+        run(twenty, out=tmp_path / "short")
+    if name != "__init__":
+        assert kept_steps(twenty, tmp_path / "short")[-1] == "000000010"
+    monkeypatch.setattr(part, name, works)
+    assert run(twenty, out=tmp_path / "short").scores == whole.scores
 
 
 @pytest.mark.parametrize(("before", "asked", "taken"), [(None, 2, 2), (8, 2, 2), (2, 8, 2), (2, None, 2)])

@@ -18,6 +18,7 @@ from finetune.methods.majority import Majority
 from finetune.report.curves import budgets
 from finetune.report.labels import labels
 from finetune.report.layers import layers
+from finetune.report.shared import shared
 from finetune.report.tables import table
 from finetune.report.trials import trials
 from finetune.session import Session, session
@@ -179,13 +180,37 @@ def test_a_table_by_trial_has_a_column_for_each_rate_and_says_what_is_chosen_and
     assert notes.count("at the edge") == 1  # LoRA's is not
 
 
-def test_what_one_rate_for_all_would_have_done_is_told(trial: Result) -> None:
+def test_what_one_rate_for_all_would_have_said_stands_beside_each_at_its_own(trial: Result) -> None:
     full = [scored(trial, value, rate=rate) for value, rate in ((0.9, 5e-5), (0.8, 5e-4))]
     lora = [scored(trial, value, rate=rate, method="LoRA") for value, rate in ((0.4, 5e-5), (0.8, 5e-4), (0.95, 5e-3))]
-    notes = trials([*full, *lora]).notes
-    shared = "at 5e-05, the best of toy_bert full, toy_bert lora would have 40.0 % instead of 95.0 %"
-    assert shared in notes
-    assert any("toy_bert full was not tried at 0.005, the best of toy_bert lora" in line for line in notes)
+    there = replace(scored(trial, 0.1, rate=5e-3), status="diverged", validation={}, shared=True)
+    found = shared([*full, *lora, there])
+    assert found.header[-4:] == ("learning rate", "full", "lora", "ahead")
+    assert [row[-4:] for row in found.rows] == [
+        ("5e-05", "90.0 ±10.0", "40.0 ±10.0", "full by 50.0"),
+        ("0.0005", "80.0 ±10.0", "80.0 ±10.0", "none"),
+        ("0.005", "diverged", "95.0 ±10.0", "lora"),
+        ("each its own", "90.0 ±10.0", "95.0 ±10.0", "lora by 5.0"),
+    ]
+    assert [row[-4] for row in shared([*full, *lora]).rows] == ["5e-05", "0.0005", "each its own"]  # not at 0.005
+
+
+def test_each_method_is_also_trained_at_the_best_rate_of_the_other_and_chooses_nothing_by_it(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    found = tune([with_method(toy, Full()), with_method(toy, LoRA())], 2, out=tmp_path)
+    rates = {method: [] for method in ("full", "lora")}
+    for each in found.trials:
+        rates[each.method].append((each.recipe["method"]["optim"]["learning_rate"], bool(each.shared)))
+    bests = {each.method.optim.learning_rate for each in found.recipes}
+    for method, tried in rates.items():
+        assert [lent for _, lent in tried] == [False, False, True], method
+        assert bests <= {rate for rate, _ in tried}
+    # however well it did there
+    lent = [replace(each, validation={"accuracy": Estimate(1.0, 0.9, 1.0, 50)}) for each in found.trials if each.shared]
+    told = trials([*(each for each in found.trials if not each.shared), *lent])
+    assert [row[-1] for row in told.rows] == [f"{each.method.optim.learning_rate:g}" for each in found.recipes]
+    assert all("chosen of 2 from" in note for note in told.notes[1:3])
 
 
 def test_a_trial_that_diverged_is_told_as_such(trial: Result) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 METHODS = "frozen,lora,full"
-LAYOUTS = ("method", "attention", "trial", "layer", "labels", "variance", "length")  # tables of the same runs
+LAYOUTS = ("method", "attention", "trial", "rate", "layer", "labels", "variance", "length")  # tables of the same runs
 FORMATS = ("terminal", "markdown", "csv", "latex")  # the methods of a table that write it
 
 
@@ -121,8 +121,9 @@ def takes_layout(parser: argparse.ArgumentParser, *more: tuple[str, str]) -> Non
         choices=(*LAYOUTS, *(name for name, _ in more)),
         default="method",
         help="a recipe and method each, what training buys back of each attention, what was tried of each method, "
-        "each layer of a frozen backbone, the labels each method needs, what chance each score owes how much to, or "
-        f"how each does on sources of each length (default: method){others}",
+        "what one learning rate for all would have said, each layer of a frozen backbone, the labels each method "
+        "needs, what chance each score owes how much to, or how each does on sources of each length (default: "
+        f"method){others}",
     )
 
 
@@ -133,10 +134,12 @@ def layout(given: Any) -> Callable[..., Table]:
     from finetune.report.layers import layers
     from finetune.report.lengths import lengths
     from finetune.report.recovery import recovery
+    from finetune.report.shared import shared
     from finetune.report.tables import table
     from finetune.report.trials import trials
 
-    return dict(zip(LAYOUTS, (table, recovery, trials, layers, labels, variances, lengths), strict=True))[given.by]
+    made = (table, recovery, trials, shared, layers, labels, variances, lengths)
+    return dict(zip(LAYOUTS, made, strict=True))[given.by]
 
 
 def written(table: Table, form: str) -> str:

@@ -104,9 +104,10 @@ def _compared(recipes: list[Recipe], given: Any, progress: Silent) -> Comparison
 def _tables(comparison: Comparison, given: Any) -> dict[str, Table]:
     """What was asked for, and what the choice was made of, by what their files are called after the name."""
     from finetune.report.layers import layers
+    from finetune.report.shared import shared
     from finetune.report.trials import trials
 
-    more = {"-trials": trials, "-layers": layers} if comparison.trials else {}
+    more = {"-trials": trials, "-rates": shared, "-layers": layers} if comparison.trials else {}
     found = {"": commands.layout(given)} | more
     tables = {ending: comparison.table(layout) for ending, layout in found.items()}
     return {ending: table for ending, table in tables.items() if table.rows or not ending}

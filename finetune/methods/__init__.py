@@ -119,9 +119,10 @@ class Method(Part, ABC):
         """
         steps = [(number - (count - 1) / 2) / 2 for number in range(count)]
         rates = [float(f"{type(self).optim.learning_rate * 10**step:.2g}") for step in steps]
-        return [self._with_rate(rate) for rate in rates]
+        return [self.at_rate(rate) for rate in rates]
 
-    def _with_rate(self, rate: float) -> Method:
+    def at_rate(self, rate: float) -> Method:
+        """The same with another learning rate."""
         optim = replace(self.optim, learning_rate=rate)
         return replace(self, optim=optim)  # pyright: ignore[reportArgumentType]  (every subclass is a dataclass)
 

@@ -36,7 +36,7 @@ def variances(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table
     results = list(results)
     found = groups(finals(results), failed)
     tuned = {
-        family.names[:3]: [100 * validated(each).value for each in family.trials if each.validation]
+        family.names[:3]: [100 * validated(each).value for each in family.own if each.validation]
         for family in families(results)
     }
     rows = [

@@ -20,8 +20,13 @@ class Family:
     trials: tuple[Result, ...]
 
     @property
+    def own(self) -> list[Result]:
+        """Those that it was chosen by."""
+        return [trial for trial in self.trials if not trial.shared]
+
+    @property
     def best(self) -> Result | None:
-        return winner(self.trials)
+        return winner(self.own)
 
     @property
     def rates(self) -> dict[float, Result]:
@@ -60,7 +65,7 @@ def chosen(families: Iterable[Family]) -> Iterator[str]:
             what = f"{where}, penalty {best.choice['penalty']:g}"
             yield f"{family.label}: {what} chosen of {best.choice['probes']} heads {by}"
         elif family.best_rate is not None:
-            rates = sorted(family.rates)
+            rates = sorted(rate for rate, trial in family.rates.items() if not trial.shared)
             beyond = {rates[0]: "lower", rates[-1]: "higher"}.get(family.best_rate)
             edge = f"; it is at the edge of what was tried, the best may be {beyond}" if beyond else ""
             span = f"{len(rates)} from {rates[0]:g} to {rates[-1]:g}"

@@ -1,12 +1,11 @@
-"""What was tried before methods were compared: validation scores at every learning rate, and what one for all would do.
+"""What was tried before methods were compared: validation scores at every learning rate.
 
 From result records alone.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from finetune.choice import validated
 from finetune.report.families import Family, chosen, families
@@ -25,18 +24,19 @@ def trials(results: Iterable[Result], _: Iterable[Failed] = ()) -> Table:
     rows = tuple(_row(family, rates) for family in found)
     lines = ["± is half of the 95 % interval over the validation rows; one seed"] if rates else []
     lines += [] if found else ["nothing was tried: `finetune compare … --trials 5` gives each method five settings"]
-    return without_idle(Table(header, rows, (*lines, *chosen(found), *_shared(found))))
+    return without_idle(Table(header, rows, (*lines, *chosen(found))))
 
 
 def _row(family: Family, rates: Sequence[float]) -> tuple[str, ...]:
     best, first = family.best, family.trials[0]
     metric = MISSING if best is None else next(iter(best.validation))
-    cells = [_cell(family.rates.get(rate)) for rate in rates]
+    cells = [cell(family.rates.get(rate)) for rate in rates]
     names = (*family.names[:3], family.names[3] or MISSING)
     return (*names, metric, str(first.rows["validation"]), *cells, _choice(family))
 
 
-def _cell(trial: Result | None) -> str:
+def cell(trial: Result | None) -> str:
+    """Its validation score, with half of the interval."""
     if trial is None:
         return MISSING
     if not trial.validation:
@@ -53,18 +53,3 @@ def _choice(family: Family) -> str:
     if best.choice is not None:
         return f"layer {best.choice['layer']}, {best.choice['pooling']}, penalty {best.choice['penalty']:g}"
     return f"{family.best_rate:g}"
-
-
-def _shared(families: Sequence[Family]) -> Iterator[str]:
-    """What each method would have at the best learning rate of another: the comparison of those who tune one."""
-    for own, other in itertools.permutations(families, 2):
-        rate, best = own.best_rate, other.best
-        if rate is None or best is None or other.best_rate is None or own.names[0::3] != other.names[0::3]:
-            continue
-        there = other.rates.get(rate)
-        if there is None:
-            yield f"{other.label} was not tried at {rate:g}, the best of {own.label}"
-        elif there is not best:
-            had = f"have {100 * validated(there).value:.1f} %" if there.validation else "have diverged"
-            instead = f"instead of {100 * validated(best).value:.1f} %"
-            yield f"at {rate:g}, the best of {own.label}, {other.label} would {had} {instead}"
