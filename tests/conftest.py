@@ -109,12 +109,3 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("FINETUNE_CACHE", str(tmp_path / "cache"))
     return folder
-
-
-MADE_ONCE = ("worlds", "two")  # fixtures that take minutes: all tests of one go to one worker (`--dist loadgroup`)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        for name in set(getattr(item, "fixturenames", ())) & set(MADE_ONCE):
-            item.add_marker(pytest.mark.xdist_group(name))

@@ -148,7 +148,7 @@ from finetune.cli import launch
 from finetune.data.toy import ToyText
 
 recipe = Recipe(name="toy", checkpoint=Local({checkpoint!r}), data=ToyText(train=200), task=Classification(),
-                method=Full(), budget=Budget(epochs=20, batch_size=8, snapshot_every=20), precision="float32")
+                method=Full(), budget=Budget(epochs=10, batch_size=8, snapshot_every=20), precision="float32")
 
 if __name__ == "__main__":
     launch(__file__)
@@ -209,12 +209,12 @@ def test_two_processes_that_are_stopped_and_one_that_is_killed_go_on_to_the_same
     own = [sys.executable, "-m", "finetune", "run", str(script), "--processes", "2"]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert asked(own, whole, cache, 10**6, 0)[0] == 0
-    _, said = asked([*torchrun(2), str(script)], stopped, cache, 15, signal.SIGTERM)  # whose exit code is its own
+    _, said = asked([*torchrun(2), str(script)], stopped, cache, 4, signal.SIGTERM)  # whose exit code is its own
     assert (status(stopped)["state"], status(stopped)["signal"]) == ("stopped", "SIGTERM"), said
     assert status(stopped)["updates"] > 0
-    code, said = asked(own, stopped, cache, 25, signal.SIGINT)
+    code, said = asked(own, stopped, cache, 10, signal.SIGINT)
     assert (code, status(stopped)["state"], status(stopped)["signal"]) == (130, "stopped", "SIGINT"), said
-    code, said = asked(own, stopped, cache, 35, signal.SIGKILL, second)
+    code, said = asked(own, stopped, cache, 16, signal.SIGKILL, second)
     assert code == 137, said
     assert "process 1 of 2 was ended by SIGKILL; the same command goes on from the last snapshot" in said
     code, said = asked(own, stopped, cache, 10**6, 0)
@@ -232,7 +232,7 @@ def test_a_run_whose_launcher_is_stopped_stops_with_a_snapshot_and_goes_on_to_th
     checkpoint: Callable[[str], Path], tmp_path: Path
 ) -> None:
     script, cache, whole, stopped = tmp_path / "toy.py", tmp_path / "cache", tmp_path / "whole", tmp_path / "stopped"
-    script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))).replace("epochs=20", "epochs=10"))
+    script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
     own = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"]
     own += ["--mixed_precision", "no", "--dynamo_backend", "no", str(script)]
     assert asked([sys.executable, str(script)], whole, cache, 10**6, 0)[0] == 0
@@ -287,7 +287,7 @@ def test_a_process_that_is_stopped_is_named_by_the_others_which_end_and_go_on_to
         stderr=subprocess.PIPE,
         text=True,
     ) as program:
-        while lines(stopped) < 15:
+        while lines(stopped) < 6:
             assert program.poll() is None
             time.sleep(0.01)
         first, other = of_rank(program.pid, "0"), of_rank(program.pid, "1")

@@ -15,7 +15,6 @@ import subprocess
 import sys
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -108,18 +107,20 @@ def maker(command: str) -> str | None:
     return next((line for line in ways if loaded[2] in line), ways[0])
 
 
-def together(command: str) -> Any:
-    """Commands on one run go to one worker, where it is made once."""
-    made = maker(command) or (command if command in set(map(maker, COMMANDS)) else None)
-    return pytest.param(command, marks=pytest.mark.xdist_group(made)) if made else command
+@pytest.fixture(scope="module")
+def done() -> set[str]:
+    """The commands that were called at the desk so far."""
+    return set()
 
 
-@pytest.mark.parametrize("command", [together(line) for line in COMMANDS if not line.startswith("make")])
-def test_a_command_of_the_readme_runs(command: str, desk: Path) -> None:
-    if made := maker(command):
+@pytest.mark.parametrize("command", [line for line in COMMANDS if not line.startswith("make")])
+def test_a_command_of_the_readme_runs(command: str, desk: Path, done: set[str]) -> None:
+    made = maker(command)
+    if made is not None and made not in done:
         succeed(shlex.split(made), desk)
     words = [glob.glob(word, root_dir=desk) or [word] for word in shlex.split(command)]  # as a shell does
     assert succeed([word for found in words for word in found], desk)
+    done.update((command, made or command))
 
 
 @pytest.mark.parametrize("target", [line.split()[1] for line in COMMANDS if line.startswith("make")])
