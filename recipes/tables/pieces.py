@@ -13,7 +13,7 @@ from finetune import Benchmark, BenchmarkTable, Runs
 KINDS = ("Words", "WordPiece", "BytePair", "Characters", "Jamo")
 # the tokenizer learns from the rows that are trained on
 ROWS = tuple(
-    f"{data}.{each}" for each in ("below=10000", "train=3000", "test=1000") for data in ("data", "checkpoint.texts")
+    f"{data}.{each}" for each in ("train=3000", "test=1000", "below=10000") for data in ("data", "checkpoint.texts")
 )
 
 runs = Runs(
