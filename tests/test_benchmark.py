@@ -24,6 +24,8 @@ from finetune.report.groups import Failed, groups
 from finetune.report.reproduction import checks, outcomes, runs_of
 from finetune.report.tables import Table
 from finetune.stats import Estimate
+from finetune.transformer.tokenizers.characters import Characters
+from finetune.transformer.tokenizers.words import Words
 
 COMMITTED = Path(__file__).parents[1] / "outputs" / "tables"
 NAMES = sorted(catalog.section("tables"))
@@ -377,3 +379,19 @@ def test_a_table_file_without_a_table_is_told_and_a_recipe_file_of_another_name(
     mine.write_text(OWN_TABLE.format(recipe=str(tmp_path / "other.py")))
     assert main(["table", str(mine), "--out", str(tmp_path)]) == 2
     assert "holds a recipe named 'mine'; call the file mine.py" in capsys.readouterr().err
+
+
+def of_sizes(field: str) -> BenchmarkTable:
+    tokenizers = tuple(f"checkpoint.tokenizer={kind}" for kind in ("Words", "Characters"))
+    varied = (tokenizers, (f"checkpoint.tokenizer.{field}=400",))
+    runs = Runs(recipes=("numbers_ko",), methods=("scratch",), seeds=1, varied=varied)
+    return BenchmarkTable(benchmarks=(Benchmark(data="Korean numbers", runs=(runs,)),))
+
+
+def test_of_what_is_varied_a_row_takes_what_it_has_a_field_for_and_a_field_that_no_row_has_is_named() -> None:
+    assert [each.checkpoint.tokenizer for each in recipes(of_sizes("size"), Silent())] == [
+        Words(size=400),
+        Characters(),  # which has none
+    ]
+    with pytest.raises(InputError, match="unknown field of Words or Characters 'sise'; did you mean 'size'"):
+        recipes(of_sizes("sise"), Silent())

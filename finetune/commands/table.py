@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 from functools import partial
 from pathlib import Path
@@ -85,9 +84,8 @@ def recipes(table: BenchmarkTable, progress: Silent) -> list[Recipe]:
 
     found = []
     for runs in (runs for benchmark in table.benchmarks for runs in benchmark.runs):
-        for settings, rows in itertools.groupby(runs.rows, key=lambda row: row.settings):
-            variants = [_variant(row) for row in rows]
-            found += grid.seeds(grid.settle(variants, settings, progress), runs.seeds)
+        settled = grid.settle([_variant(row) for row in runs.rows], [row.settings for row in runs.rows], progress)
+        found += grid.seeds(settled, runs.seeds)
     return found
 
 
