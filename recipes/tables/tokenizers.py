@@ -1,6 +1,6 @@
 """What a Transformer is to read Korean in: words, pieces of words, pairs of bytes, syllables or letters.
 
-Run     finetune table pieces
+Run     finetune table tokenizers
 Expect  TODO
 
 Numbers below ten thousand, of which 2700 are learned from, with every tokenizer that is trained here; those that stop
