@@ -145,10 +145,11 @@ class BenchmarkTable:
     def __post_init__(self) -> None:
         _hold(self, "table")
         for one, other in itertools.combinations(self.rows, 2):
-            if one.names == other.names and (one.settings == other.settings or _fields(one) != _fields(other)):
+            own, others = _values(one), _values(other)
+            if one.names == other.names and all(own[field] == others[field] for field in own.keys() & others.keys()):
                 raise InputError(
-                    f"table has two rows {one.label} that their records cannot tell apart; give both the same fields "
-                    "of settings, with other values"
+                    f"table has two rows {one.label} that their records cannot tell apart; give both a field of "
+                    "settings in common, with other values"
                 )
 
     @property
@@ -161,8 +162,10 @@ class BenchmarkTable:
         return row.label if alone else " ".join((row.label, *row.settings))
 
 
-def _fields(row: Row) -> set[str]:
-    return {setting.partition("=")[0].strip() for setting in row.settings}
+def _values(row: Row) -> dict[str, str]:
+    """What a row's settings say of each field, by its path; of a field that is set twice the last counts."""
+    pairs = [setting.partition("=")[::2] for setting in row.settings]
+    return {path.strip(): value.strip() for path, value in pairs}
 
 
 def _hold(value: Any, where: str) -> None:

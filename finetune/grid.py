@@ -22,7 +22,7 @@ class Comparison:
 
     results: tuple[Result, ...]
     failures: tuple[Failure, ...]
-    trials: tuple[Result, ...] = ()  # what the recipes of the results were chosen by, where they were
+    trials: tuple[Result, ...] = ()  # those of `finetune.tuning`, where the recipes of the results were chosen
 
     @property
     def before(self) -> int:
@@ -73,37 +73,24 @@ def labels(recipes: Iterable[Recipe], text: str) -> list[Recipe]:
     return [replace(each, split=replace(each.split, per_class=count)) for each in recipes for count in counts]
 
 
-def settle(recipes: Sequence[Recipe], settings: Sequence[Sequence[str]], progress: Silent) -> list[Recipe]:
-    """Each recipe with every `field.field=value` of its own that it has the field for; which have not is told.
-
-    Args:
-        settings: of each recipe as many, one after the other.
+def settle(recipes: Sequence[Recipe], settings: Iterable[str], progress: Silent) -> list[Recipe]:
+    """Each recipe with every `field.field=value` that it has the field for; which have not is told.
 
     Raises:
-        InputError: none of those that are to have a field has it, or one that has it takes no such value.
+        InputError: none of them has the field, or one that has it takes no such value.
     """
     recipes = list(recipes)
-    for asked in zip(*settings, strict=True):
-        set_or_not = [_set(recipe, setting) for recipe, setting in zip(recipes, asked, strict=True)]
-        for field in dict.fromkeys(map(_field, asked)):
-            of_field = [each for each, setting in zip(set_or_not, asked, strict=True) if _field(setting) == field]
-            missing = [each for each in of_field if isinstance(each, NoFieldError)]
-            if len(missing) == len(of_field):
-                raise _nearest(missing)
-        for setting in dict.fromkeys(asked):
-            without = [
-                recipe.variant
-                for recipe, own, each in zip(recipes, asked, set_or_not, strict=True)
-                if own == setting and isinstance(each, NoFieldError)
-            ]
-            if without:
-                progress.say(f"--set {setting} leaves {', '.join(dict.fromkeys(without))} as they are: no such field")
+    for setting in settings:
+        set_or_not = [_set(recipe, setting) for recipe in recipes]
+        without = [
+            recipe.variant for recipe, each in zip(recipes, set_or_not, strict=True) if isinstance(each, NoFieldError)
+        ]
+        if len(without) == len(recipes):
+            raise _nearest([each for each in set_or_not if isinstance(each, NoFieldError)])
+        if without:
+            progress.say(f"--set {setting} leaves {', '.join(dict.fromkeys(without))} as they are: no such field")
         recipes = [old if isinstance(new, NoFieldError) else new for old, new in zip(recipes, set_or_not, strict=True)]
     return recipes
-
-
-def _field(setting: str) -> str:
-    return setting.partition("=")[0].strip()
 
 
 def _set(recipe: Recipe, setting: str) -> Recipe | NoFieldError:

@@ -75,7 +75,7 @@ class Result:
 
     @property
     def trial(self) -> bool:
-        """Whether it was made to choose something by."""
+        """Whether it was made beside a choice, and saw no test row."""
         return self.rows["test"] == 0
 
     def to_json(self) -> dict[str, Any]:

@@ -83,14 +83,14 @@ def fit(
 
     Raises:
         Stopped: somebody asked for it.
-        InputError: memory does not suffice for a single example, or for what the optimizer keeps of each parameter;
-            or the model is to be spread over processes, and memory does not suffice for a piece, or it cannot be
-            spread.
+        InputError: memory does not suffice for a single example, or for what does not depend on how many examples are
+            computed at a time: copies of what is trained, gradients of other processes, what the optimizer keeps; or
+            the model is to be spread over processes, and memory does not suffice for a piece, or it cannot be spread.
     """
     alike(module, accelerator)
     dtype = next(module.parameters()).dtype
     layout = sharded.layout(module, accelerator)
-    with _room("copies of what is trained"):
+    with _room("copies of what is trained", layout):
         masters = Masters(optim.groups(layout.module), optim.build, layout.tables(reached), layout)
     exchange = Exchange(layout.module, masters, accelerator, spread=layout.spread)
     state, best = State(layout.module, masters, accelerator), _Best(budget.patience)
@@ -138,7 +138,7 @@ def fit(
             total, wanted = _fitting(backward, cut, whole, state, keeper, exchange, layout)
             state.unread.append(total)
             factor = optim.factor(count.step, steps)
-            with _room("what the optimizer keeps of each parameter"):
+            with _room("what the optimizer keeps of each parameter", layout):
                 norm = masters.step(optim.clip_norm, factor)
             state.norms.append(norm)
             tokens = int(train.lengths[whole].sum())
@@ -223,7 +223,7 @@ def _fitting(
             if layout.spread:
                 raise _short_of_memory(largest()) from error
         # only here, where the error is gone, is what its frames held free again
-        with _room("the gradients of other processes"):
+        with _room("the gradients of other processes", layout):
             exchange.close()
         wanted = exchange.greatest(OUT_OF_MEMORY if total is None else keeper.wants(state.count.step + 1))
         if total is not None and wanted < OUT_OF_MEMORY:
@@ -238,7 +238,7 @@ def _fitting(
 
 
 @contextmanager
-def _room(what: str) -> Iterator[None]:
+def _room(what: str, layout: Layout) -> Iterator[None]:
     """Around what needs the same memory however few examples are computed at a time: there is nothing to try.
 
     Raises:
@@ -249,9 +249,10 @@ def _room(what: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not allocator.ran_out(error):
             raise
+        other = "spread over more processes" if layout.spread else "spread by accelerate's config fsdp2.yaml"
         raise InputError(
-            f"memory does not suffice for {what}: train fewer parameters, as --method lora does, or spread the model "
-            "over processes with recipes/machines/fsdp2.yaml"
+            f"memory does not suffice for {what}: train fewer parameters, by --method lora or a smaller method.rank, "
+            f"or take a model {other}"
         ) from error
 
 

@@ -28,7 +28,7 @@ class Tuning:
     """Recipes as their trials left them, and the trials."""
 
     recipes: tuple[Recipe, ...]
-    trials: tuple[Result, ...]  # also those that show what one learning rate for all would do
+    trials: tuple[Result, ...]  # and those that show what one learning rate for all would do
     failures: tuple[Failure, ...]  # recipes none of whose trials came to a score
 
 
@@ -51,8 +51,8 @@ def tune(
 ) -> Tuning:
     """Each recipe with the candidate of its method that did best on the validation rows.
 
-    Then each method is trained at the best learning rate of every other too: what a comparison at one rate for all
-    would have said. Nothing is chosen by those trials, as not every method has as many of them.
+    Then each method with learning rates is trained at the best one of every other too: what a comparison at one rate
+    for all would have said. Nothing is chosen by those trials, as not every method has as many of them.
 
     Raises:
         InputError: fewer than two trials.
@@ -81,11 +81,14 @@ def tune(
         else:
             method = tries[found.index(best)].method
             chosen.append(replace(recipe, method=method.settled(best.choice or {})))
-            if len(tries) > 1:
+            if len(tries) > 1:  # settings of a method that are several are learning rates
                 rates[recipe] = method.optim.learning_rate
     if there := _shared(rates, asked):
-        told = engine.run(there, out, progress, {}).values()
-        results += [replace(each, shared=True) for each in told if isinstance(each, Result)]
+        for recipe, each in engine.run(there, out, progress, {}).items():
+            if isinstance(each, Result):
+                results.append(replace(each, shared=True))
+            else:
+                progress.say(f"{there[recipe]}: {each.reason}")
     return Tuning(tuple(chosen), tuple(results), tuple(failures))
 
 

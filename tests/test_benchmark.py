@@ -222,7 +222,8 @@ def test_rows_of_one_name_are_told_apart_by_their_settings_however_these_are_wri
     two = table(f"method.optim.learning_rate={rate:e}", "method.optim.learning_rate=1")
     assert [cells(beside(two, [run(0.95)]), row)["value %"] for row in (0, 1)] == ["95.00", "–"]
     assert outcomes(two, [])[1].row == "bert_r8 full method.optim.learning_rate=1"
-    for settings in (("budget.epochs=3", "budget.epochs=3"), ("budget.epochs=3", "split.train_rows=5")):
+    table("checkpoint=Local", "checkpoint=Packaged")
+    for settings in (("budget.epochs=3", "budget.epochs= 3"), ("budget.epochs=3", "split.train_rows=5")):
         with pytest.raises(InputError, match="two rows bert_r8 full that their records cannot tell apart"):
             table(*settings)
 
@@ -381,17 +382,26 @@ def test_a_table_file_without_a_table_is_told_and_a_recipe_file_of_another_name(
     assert "holds a recipe named 'mine'; call the file mine.py" in capsys.readouterr().err
 
 
-def of_sizes(field: str) -> BenchmarkTable:
-    tokenizers = tuple(f"checkpoint.tokenizer={kind}" for kind in ("Words", "Characters"))
-    varied = (tokenizers, (f"checkpoint.tokenizer.{field}=400",))
-    runs = Runs(recipes=("numbers_ko",), methods=("scratch",), seeds=1, varied=varied)
-    return BenchmarkTable(benchmarks=(Benchmark(data="Korean numbers", runs=(runs,)),))
+def test_a_row_may_have_more_settings_than_another_if_both_have_one_that_differs() -> None:
+    def named(*settings: str) -> Runs:
+        return Runs(recipes=("numbers_ko",), methods=("scratch",), seeds=1, settings=settings)
+
+    kind, size = "checkpoint.tokenizer", "checkpoint.tokenizer.size"
+    runs = named(f"{kind}=Words", f"{size}=9"), named(f"{kind}=Words", f"{size}=8"), named(f"{kind}=Characters")
+    table = BenchmarkTable(benchmarks=(Benchmark(data="Korean numbers", runs=runs),))
+    made = [each.checkpoint.tokenizer for each in recipes(table, Silent())]
+    assert made == [Words(size=9), Words(size=8), Characters()]
+    with pytest.raises(
+        InputError, match="two rows numbers_ko scratch that their records cannot tell apart; give both a"
+    ):
+        BenchmarkTable(benchmarks=(Benchmark(data="Korean numbers", runs=(*runs, named(f"{kind}=Words"))),))
 
 
-def test_of_what_is_varied_a_row_takes_what_it_has_a_field_for_and_a_field_that_no_row_has_is_named() -> None:
-    assert [each.checkpoint.tokenizer for each in recipes(of_sizes("size"), Silent())] == [
-        Words(size=400),
-        Characters(),  # which has none
-    ]
-    with pytest.raises(InputError, match="unknown field of Words or Characters 'sise'; did you mean 'size'"):
-        recipes(of_sizes("sise"), Silent())
+def test_rows_that_come_to_the_same_runs_are_refused() -> None:
+    ranks = ("method.rank=2", "method.rank=4")  # which the frozen backbone has not
+    runs = Runs(recipes=("bert_r8",), methods=("frozen", "lora"), seeds=1, varied=(ranks,))
+    table = BenchmarkTable(benchmarks=(Benchmark(data="R8", runs=(runs,)),))
+    with pytest.raises(
+        InputError, match="table has two rows bert_r8 frozen.* that come to the same runs: what sets them"
+    ):
+        recipes(table, Silent())

@@ -97,7 +97,7 @@ def test_there_are_commands_and_snippets_to_run() -> None:
 def maker(command: str) -> str | None:
     """The command that leaves what this one loads: a run, or the table of which it tells the verdict."""
     if told := re.match(r"finetune verdict (\w+)", command):
-        return next(line for line in COMMANDS if f"--save {told[1]}" in line)
+        return next((line for line in COMMANDS if f"--save {told[1]}" in line), None)
     loaded = re.search(r"outputs/(\w+)/(\w+)-seed", command)
     if loaded is None:
         return None

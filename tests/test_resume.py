@@ -475,7 +475,7 @@ def test_memory_that_runs_out_whatever_the_size_of_pieces_is_an_error_that_says_
     works = getattr(part, name)
     monkeypatch.setattr(part, name, runs_out)
     with pytest.raises(
-        InputError, match=f"memory does not suffice for {what}: train fewer parameters, as --method lora"
+        InputError, match=f"memory does not suffice for {what}: train fewer parameters, by --method lora"
     ):
         run(twenty, out=tmp_path / "short")
     if name != "__init__":

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from finetune import AdamW, Frozen, Full, InputError, LoRA, Recipe, Result, grid, run
 from finetune.choice import winner
 from finetune.cli import main
+from finetune.engines import Failure
+from finetune.engines.here import Here
 from finetune.items import Items
 from finetune.methods.majority import Majority
 from finetune.report.curves import budgets
@@ -192,7 +195,48 @@ def test_what_one_rate_for_all_would_have_said_stands_beside_each_at_its_own(tri
         ("0.005", "diverged", "95.0 ±10.0", "lora"),
         ("each its own", "90.0 ±10.0", "95.0 ±10.0", "lora by 5.0"),
     ]
-    assert [row[-4] for row in shared([*full, *lora]).rows] == ["5e-05", "0.0005", "each its own"]  # not at 0.005
+    without = shared([*full, *lora]).rows[2]
+    assert without[-4:] == ("0.005", "–", "95.0 ±10.0", "–")  # where full fine-tuning was not tried
+    level = shared([scored(trial, 0.90001), scored(trial, 0.9, method="LoRA")])
+    assert [row[-1] for row in level.rows] == ["none", "none"]
+
+
+def test_one_rate_for_all_is_told_of_each_attention_and_number_of_labels_by_itself(trial: Result) -> None:
+    def of(result: Result, attention: str, labels: int) -> Result:
+        split = {**result.recipe["split"], "per_class": labels}
+        return replace(result, recipe={**result.recipe, "attention": {"type": attention}, "split": split})
+
+    both = [scored(trial, 0.9, rate=5e-5), scored(trial, 0.8, rate=5e-4, method="LoRA")]
+    # of full fine-tuning with 8 labels nothing came to a score
+    found = shared(
+        [
+            *(of(each, "Uniform", 16) for each in both),
+            *(of(each, "Cosine", 16) for each in both),
+            of(both[1], "Uniform", 8),
+        ]
+    )
+    assert [row[-1] for row in found.rows] == ["–", "–", "full by 10.0"] * 2
+
+
+def test_an_extra_trial_that_fails_is_told_and_what_is_compared_is_as_without_it(
+    toy: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = [with_method(toy, Full()), with_method(toy, LoRA())]
+    sound = tune(recipes, 2, out=tmp_path)
+    own = {each.recipe["method"]["optim"]["learning_rate"] for each in sound.trials if not each.shared}
+    ran = Here.run
+
+    def fails(self: Here, runs: Any, *rest: Any) -> Any:
+        found = ran(self, runs, *rest)
+        extra = len(runs) == 2
+        return {each: Failure(each, "the disk is gone") if extra else outcome for each, outcome in found.items()}
+
+    monkeypatch.setattr(Here, "run", fails)
+    told = Told()
+    found = tune(recipes, 2, out=tmp_path, progress=told)
+    assert (found.recipes, found.failures) == (sound.recipes, ())
+    assert {each.recipe["method"]["optim"]["learning_rate"] for each in found.trials} == own
+    assert sum(line.endswith(": the disk is gone") and ", the best of toy_bert " in line for line in told.lines) == 2
 
 
 def test_each_method_is_also_trained_at_the_best_rate_of_the_other_and_chooses_nothing_by_it(
@@ -210,7 +254,8 @@ def test_each_method_is_also_trained_at_the_best_rate_of_the_other_and_chooses_n
     lent = [replace(each, validation={"accuracy": Estimate(1.0, 0.9, 1.0, 50)}) for each in found.trials if each.shared]
     told = trials([*(each for each in found.trials if not each.shared), *lent])
     assert [row[-1] for row in told.rows] == [f"{each.method.optim.learning_rate:g}" for each in found.recipes]
-    assert all("chosen of 2 from" in note for note in told.notes[1:3])
+    assert sum("chosen of 2 from" in note for note in told.notes) == 2
+    assert all(row.count("–") == 2 for row in told.rows)  # a rate of the other is no setting of its own
 
 
 def test_a_trial_that_diverged_is_told_as_such(trial: Result) -> None:

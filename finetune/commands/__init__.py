@@ -267,7 +267,7 @@ def variants(given: Any, progress: Silent) -> list[Recipe]:
         raise InputError(f"--methods names no method, got {given.methods!r}; for example --methods {METHODS}")
     attentions = _listed(given.attention) if given.attention else [None]
     found = [variant(*each) for each in itertools.product(given.recipes, methods, attentions)]
-    return [capped(recipe, given) for recipe in grid.settle(found, [given.settings] * len(found), progress)]
+    return [capped(recipe, given) for recipe in grid.settle(found, given.settings, progress)]
 
 
 def _listed(text: str) -> list[str]:

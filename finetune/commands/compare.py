@@ -30,7 +30,8 @@ class Compare(Command):
             type=int,
             metavar="N",
             help="try N settings of each method first, each method's own, and compare those that do best on the "
-            "validation rows; only then look at the test rows",
+            "validation rows; only then look at the test rows; each is also trained at the best learning rate of the "
+            "others, for --by rate",
         )
         parser.add_argument(
             "--draws",

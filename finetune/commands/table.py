@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,8 +86,15 @@ def recipes(table: BenchmarkTable, progress: Silent) -> list[Recipe]:
 
     found = []
     for runs in (runs for benchmark in table.benchmarks for runs in benchmark.runs):
-        settled = grid.settle([_variant(row) for row in runs.rows], [row.settings for row in runs.rows], progress)
-        found += grid.seeds(settled, runs.seeds)
+        for settings, rows in itertools.groupby(runs.rows, key=lambda row: row.settings):
+            variants = [_variant(row) for row in rows]
+            found += grid.seeds(grid.settle(variants, settings, progress), runs.seeds)
+    twice = next((recipe for recipe, times in Counter(found).items() if times > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"table has two rows {twice.label} that come to the same runs: what sets them apart is no field of it; "
+            "give it runs of its own"
+        )
     return found
 
 

@@ -30,13 +30,27 @@ class Family:
 
     @property
     def rates(self) -> dict[float, Result]:
-        """The trials by their learning rate; none where it was something else that was tried."""
-        optims = [(trial.recipe["method"].get("optim"), trial) for trial in self.trials]
-        return {optim["learning_rate"]: trial for optim, trial in optims if optim is not None}
+        """Those by their learning rate; none where it was something else that was tried."""
+        return _by_rate(self.own)
+
+    @property
+    def everywhere(self) -> dict[float, Result]:
+        """The same, with those at the best rates of other methods."""
+        return _by_rate(self.trials)
+
+    @property
+    def beside(self) -> str:
+        """What it has in common with those of other methods that it is compared with: their recipe but for that."""
+        return json.dumps({**self.trials[0].recipe, "method": None}, sort_keys=True)
 
     @property
     def best_rate(self) -> float | None:
         return next((rate for rate, trial in self.rates.items() if trial is self.best), None)
+
+
+def _by_rate(trials: Iterable[Result]) -> dict[float, Result]:
+    optims = [(trial.recipe["method"].get("optim"), trial) for trial in trials]
+    return {optim["learning_rate"]: trial for optim, trial in optims if optim is not None}
 
 
 def families(results: Iterable[Result]) -> list[Family]:
@@ -65,7 +79,7 @@ def chosen(families: Iterable[Family]) -> Iterator[str]:
             what = f"{where}, penalty {best.choice['penalty']:g}"
             yield f"{family.label}: {what} chosen of {best.choice['probes']} heads {by}"
         elif family.best_rate is not None:
-            rates = sorted(rate for rate, trial in family.rates.items() if not trial.shared)
+            rates = sorted(family.rates)
             beyond = {rates[0]: "lower", rates[-1]: "higher"}.get(family.best_rate)
             edge = f"; it is at the edge of what was tried, the best may be {beyond}" if beyond else ""
             span = f"{len(rates)} from {rates[0]:g} to {rates[-1]:g}"

@@ -5,7 +5,7 @@ From result records alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from finetune.choice import validated
 from finetune.report.families import Family, families
@@ -17,43 +17,56 @@ from finetune.result import Result
 OWN = "each its own"
 NOTES = (
     "validation scores of one seed, ± half of their 95 % interval; “each its own” is what was chosen and compared",
-    "ahead: the best of the row, and by how many points; with one rate for all that is as much the rate's doing",
+    "ahead: the best of the row, and by how many points, whatever the intervals say of it",
 )
 NONE = "no two methods were tried at learning rates: `finetune compare … --methods lora,full --trials 5` does"
 
 
 def shared(results: Iterable[Result], _: Iterable[Failed] = ()) -> Table:
-    """A row for each learning rate that all methods of a recipe were tried at, and one for each at its own best."""
-    alike: dict[tuple[str, str], list[Family]] = {}
+    """A row for each learning rate that all were tried at or one did best at, and one for each at its own best."""
+    alike: dict[str, list[Family]] = {}
     for family in families(results):
         if family.best_rate is not None:
-            alike.setdefault((family.names[0], family.names[3]), []).append(family)
-    several = {key: found for key, found in alike.items() if len(found) > 1}
-    methods = list(dict.fromkeys(_column(family) for found in several.values() for family in found))
-    header = ("recipe", "settings", "score", "validation rows", "learning rate", *methods, "ahead")
-    rows = [row for (name, apart), found in several.items() for row in _rows((name, apart or MISSING), found, methods)]
-    return without_idle(Table(header, tuple(rows), NOTES if rows else (NONE,)))
+            alike.setdefault(family.beside, []).append(family)
+    several = [_columns(found) for found in alike.values() if len(found) > 1]
+    columns = list(dict.fromkeys(name for found in several for name in found))
+    header = ("recipe", "attention", "settings", "score", "validation rows", "learning rate", *columns, "ahead")
+    rows = tuple(row for found in several for row in _rows(found, columns))
+    return without_idle(Table(header, rows, NOTES if rows else (NONE,)))
 
 
-def _column(family: Family) -> str:
-    return " ".join(each for each in family.names[1:3] if each != "stock")
+def _columns(found: Sequence[Family]) -> dict[str, Family]:
+    """Methods by name; of a method with several settings of its own, by those as well."""
+    names = [family.names[1] for family in found]
+    return {
+        family.names[1] if names.count(family.names[1]) == 1 else f"{family.names[1]} {family.names[3]}": family
+        for family in found
+    }
 
 
-def _rows(names: tuple[str, str], found: Sequence[Family], methods: Sequence[str]) -> Iterable[tuple[str, ...]]:
-    best = {_column(family): trial for family in found if (trial := family.best) is not None}
-    first = next(iter(best.values()))
-    start = (*names, next(iter(first.validation)), str(first.rows["validation"]))
-    for rate in sorted(set.intersection(*(set(family.rates) for family in found))):
-        at = {_column(family): family.rates[rate] for family in found}
-        yield (*start, f"{rate:g}", *(cell(at.get(method)) for method in methods), _ahead(at))
-    yield (*start, OWN, *(cell(best.get(method)) for method in methods), _ahead(best))
+def _rows(found: Mapping[str, Family], columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    best = {name: trial for name, family in found.items() if (trial := family.best) is not None}
+    first, places = next(iter(best.values())), [family.names for family in found.values()]
+    apart = max((settings for *_, settings in places), key=len)
+    recipe, _, attention, _ = places[0]
+    start = (recipe, attention, apart or MISSING, next(iter(first.validation)), str(first.rows["validation"]))
+    tried = [set(family.everywhere) for family in found.values()]
+    bests = {family.best_rate for family in found.values() if family.best_rate is not None}
+    for rate in sorted(set.intersection(*tried) | bests):
+        at = {name: family.everywhere.get(rate) for name, family in found.items()}
+        yield (*start, f"{rate:g}", *(cell(at.get(name)) for name in columns), _ahead(at))
+    yield (*start, OWN, *(cell(best.get(name)) for name in columns), _ahead(best))
 
 
-def _ahead(trials: Mapping[str, Result]) -> str:
-    """Which is ahead of the next, and by how much; a trial that came to no score is behind all that did."""
-    scores = {name: 100 * validated(trial).value for name, trial in trials.items() if trial.validation}
+def _ahead(trials: Mapping[str, Result | None]) -> str:
+    """Which is ahead of the next, and by how much, where all were tried; one without a score is behind all others."""
+    if None in trials.values():
+        return MISSING
+    scores = {
+        name: 100 * validated(each).value for name, each in trials.items() if each is not None and each.validation
+    }
     first, *others = sorted(scores, key=lambda name: -scores[name]) or [MISSING]
     if not others:
         return first
-    ahead = scores[first] - scores[others[0]]
-    return f"{first} by {ahead:.1f}" if ahead else "none"
+    ahead = f"{scores[first] - scores[others[0]]:.1f}"
+    return "none" if float(ahead) == 0 else f"{first} by {ahead}"
