@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from finetune.stats import Estimate
+from finetune.stats import Estimate, proportion
 from finetune.variance import of_items, of_runs
 
 POWER = 0.8  # how often a difference that is there should be found
@@ -155,9 +155,15 @@ def mean(scores_SN: np.ndarray) -> tuple[float, float, float]:
 
 
 def share(scores_SN: np.ndarray) -> Estimate:
-    """The same of a share, which is never below none or above all."""
+    """The same of a share, which is never below none or above all. Of none or all the interval is Wilson's, over items:
+    nothing differs, so Student's would have no width.
+    """
+    n = scores_SN.shape[1]
+    for whole in (0, 1):
+        if np.all(scores_SN == whole):
+            return proportion(whole * n, n)
     value, low, high = np.clip(mean(scores_SN), 0, 1).tolist()
-    return Estimate(value, low, high, scores_SN.shape[1])
+    return Estimate(value, low, high, n)
 
 
 def mcnemar(ours_N: np.ndarray, theirs_N: np.ndarray) -> float:

@@ -249,3 +249,11 @@ def test_the_interval_of_one_system_counts_items_and_seeds() -> None:
         assert low <= value <= high
         inside += low <= 0.7 <= high
     assert 0.93 <= inside / draws <= 0.98
+
+
+@pytest.mark.parametrize(("right", "low", "high"), [(0, 0.0, 0.0037), (1, 0.9963, 1.0)])
+def test_a_share_of_none_or_all_has_wilsons_interval_over_items(right: int, low: float, high: float) -> None:
+    found = paired.share(np.full((3, 1000), float(right)))  # Wilson: 1 / (1 + n / z²) from the end
+    assert (found.value, found.n) == (right, 1000)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-4)
+    assert found.high - found.low == pytest.approx(1 / (1 + 1000 / 1.959964**2), rel=1e-5)
