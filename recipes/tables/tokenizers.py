@@ -4,8 +4,8 @@ Run     finetune table tokenizers
 Expect  half an hour on a core of an Intel Xeon with AMX, beside other work: 21 runs of 41 to 177 s
 
 Numbers below ten thousand, of which 2700 are learned from, with every tokenizer that is trained here; pieces and pairs
-once with 400 tokens and once with 8000, which is to learn whole numbers by heart. Written without spaces a number is one
-word, and no word of the test was ever seen. Nothing published stands beside: nobody else has these rows.
+once with 400 tokens and once with 8000, which is to learn whole numbers by heart. Written without spaces a number is
+one word, and no word of the test was ever seen. Nothing published stands beside: nobody else has these rows.
 """
 
 from finetune import Benchmark, BenchmarkTable, Runs
