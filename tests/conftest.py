@@ -109,3 +109,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("FINETUNE_CACHE", str(tmp_path / "cache"))
     return folder
+
+
+LONG = ("test_processes", "test_readme", "test_resume", "test_sharded", "test_engines", "test_certify", "test_cli")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take minutes come first: one that comes last keeps a worker busy while the others are done."""
+    last = len(LONG)
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else last)
