@@ -186,7 +186,7 @@ def test_our_row_has_mean_deviation_n_and_error_and_an_open_one_is_dashes() -> N
     row, open_ = cells(made, 0), cells(made, 1)
     assert (row["value %"], row["± seeds"], row["test rows"], row["seeds"]) == ("95.00", "1.41", "2189", "2")
     assert row["standard error"] == "1.12"  # 0.5 over rows and 1.41 / √2 over seeds
-    assert row["95 % interval"] == "94.0 to 96.0"  # over rows alone: these records do not say which were right
+    assert row["95 % interval"] == "94.02 to 95.98"  # over rows alone: these records do not say which were right
     assert {open_[name] for name in made.header[3:-1]} == {"–"}
     assert made.notes[-1] == "open: 1 of 2 rows were not run"
     fewer = beside(

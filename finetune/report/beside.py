@@ -75,7 +75,7 @@ def _ours(benchmark: Benchmark, row: Row, runs: Sequence[Result]) -> tuple[str, 
     source = f"ours, to reproduce {wanted}" if wanted else "ours"
     if not runs:
         return (*named, *[MISSING] * 8, source)
-    score, value, deviation, interval = score_cells(runs, [run for run in runs if run.status == "done"])
+    score, value, deviation, interval = score_cells(runs, [run for run in runs if run.status == "done"], digits=2)
     found, system = measured(runs), System(name="", runs=tuple(runs))
     if not unfit(system):  # then it is over seeds, too
         over = paired.share(right(system))

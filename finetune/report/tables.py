@@ -195,8 +195,8 @@ def _row(group: Group, apart: str) -> tuple[str, ...]:
     )
 
 
-def score_cells(group: Sequence[Result], sound: Sequence[Result]) -> tuple[str, str, str, str]:
-    """Name, mean over seeds, their deviation, and the mean interval over test items."""
+def score_cells(group: Sequence[Result], sound: Sequence[Result], digits: int = 1) -> tuple[str, str, str, str]:
+    """Name, mean over seeds, their deviation, and the mean interval over test items, its ends with so many digits."""
     if len(sound) < len(group):
         ends = {status: sum(run.status == status for run in group) for status in ("diverged", "failed")}
         said = ", ".join(f"{status} ({count})" for status, count in ends.items() if count)
@@ -209,7 +209,7 @@ def score_cells(group: Sequence[Result], sound: Sequence[Result]) -> tuple[str, 
     if any(low is None or high is None for low, high in ends):
         return name, f"{over.mean:.2f}", deviation, MISSING
     low, high = (sum(100 * (end or 0) for end in side) / len(ends) for side in zip(*ends, strict=True))
-    return name, f"{over.mean:.2f}", deviation, f"{low:.1f} to {high:.1f}"
+    return name, f"{over.mean:.2f}", deviation, f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def _mean(values: Sequence[float], digits: int) -> str:

@@ -1,18 +1,13 @@
-"""Dates as they are written in Spanish and in Korean, to ISO: a Transformer from scratch, character by character.
+"""Dates as they are written in Spanish, to ISO: a Transformer from scratch, character by character.
 
 Run     finetune table dates
-Expect  TODO
+Expect  six minutes on a core of an Intel Xeon with AMX, beside other work: 3 runs of two minutes
 
 Nothing published stands beside: nobody else has these rows.
 """
 
 from finetune import Benchmark, BenchmarkTable, Runs
 
-
-def runs(locale: str) -> Runs:
-    """The tokenizer learns from the rows that are trained on."""
-    settings = (f"data.locale={locale}", f"checkpoint.texts.locale={locale}")
-    return Runs(recipes=("dates",), methods=("scratch",), seeds=3, settings=settings)
-
-
-table = BenchmarkTable(benchmarks=(Benchmark(data="dates", runs=(runs("es"), runs("ko"))),))
+table = BenchmarkTable(
+    benchmarks=(Benchmark(data="dates", runs=(Runs(recipes=("dates",), methods=("scratch",), seeds=3),)),)
+)
