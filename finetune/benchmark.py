@@ -17,6 +17,7 @@ from finetune.parts import declared, hints
 from finetune.stats import standard_error
 
 STOCK = "stock"  # the checkpoint's own attention
+Control = Literal["untrained", "shuffled"]  # as `finetune.controls` makes them of a recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +68,13 @@ class Row:
     attention: str
     settings: tuple[str, ...]
     seeds: int
+    control: Control | None
 
     @property
     def names(self) -> tuple[str, str, str]:
         """As the records of its runs say them; a recipe file of yours is to be called as its recipe."""
-        return Path(self.recipe).name.removesuffix(".py"), self.method, self.attention
+        name = Path(self.recipe).name.removesuffix(".py")
+        return name if self.control is None else f"{name}+{self.control}", self.method, self.attention
 
     @property
     def label(self) -> str:
@@ -89,6 +92,7 @@ class Runs:
     attentions: tuple[str, ...] = (STOCK,)
     settings: tuple[str, ...] = ()  # `field=value`, as `--set` takes them; a row without the field stays as it is
     varied: tuple[tuple[str, ...], ...] = ()  # lists of more such settings, of each of which a row has one
+    control: Control | None = None  # random weights, or training labels dealt out anew: rows that are to be beaten
 
     def __post_init__(self) -> None:
         _hold(self, "runs")
@@ -106,7 +110,14 @@ class Runs:
     def rows(self) -> tuple[Row, ...]:
         every = itertools.product(itertools.product(*self.varied), self.recipes, self.methods, self.attentions)
         return tuple(
-            Row(recipe=recipe, method=method, attention=attention, settings=(*self.settings, *own), seeds=self.seeds)
+            Row(
+                recipe=recipe,
+                method=method,
+                attention=attention,
+                settings=(*self.settings, *own),
+                seeds=self.seeds,
+                control=self.control,
+            )
             for own, recipe, method, attention in every
         )
 

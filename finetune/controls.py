@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from finetune.benchmark import Control
 from finetune.checkpoint import Checkpoint
 from finetune.data import Data
 from finetune.data.shuffled import Shuffled
@@ -28,10 +29,17 @@ def controls(recipes: Sequence[Recipe]) -> list[Recipe]:
         kind = replace(recipe, method=Majority(), attention=None, augmentation=None)
         if kind not in kinds:
             kinds.add(kind)
-            shuffled = replace(recipe, name=f"{recipe.name}+shuffled", data=Shuffled(of=recipe.data))
-            found += [kind, replace(kind, method=Surface()), shuffled]
-        found.append(replace(recipe, name=f"{recipe.name}+untrained", checkpoint=Untrained(of=recipe.checkpoint)))
+            found += [kind, replace(kind, method=Surface()), control(recipe, "shuffled")]
+        found.append(control(recipe, "untrained"))
     return found
+
+
+def control(recipe: Recipe, kind: Control) -> Recipe:
+    """The same recipe with random weights, or with the labels of its training rows dealt out anew."""
+    name = f"{recipe.name}+{kind}"
+    if kind == "untrained":
+        return replace(recipe, name=name, checkpoint=Untrained(of=recipe.checkpoint))
+    return replace(recipe, name=name, data=Shuffled(of=recipe.data))
 
 
 def again(recipes: Sequence[Recipe]) -> list[Recipe]:

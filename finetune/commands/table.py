@@ -99,10 +99,12 @@ def recipes(table: BenchmarkTable, progress: Silent) -> list[Recipe]:
 
 
 def _variant(row: Row) -> Recipe:
+    from finetune.controls import control
+
     found = commands.variant(row.recipe, row.method, row.attention)
-    if found.name != row.names[0]:
+    if found.name != Path(row.recipe).name.removesuffix(".py"):
         raise InputError(f"{row.recipe} holds a recipe named {found.name!r}; call the file {found.name}.py")
-    return found
+    return found if row.control is None else control(found, row.control)
 
 
 def _compare(table: BenchmarkTable, given: Any, known: list[Result]) -> Comparison:

@@ -12,7 +12,11 @@ table = BenchmarkTable(
     benchmarks=(
         Benchmark(
             data="MNIST (5000)",
-            runs=(Runs(recipes=("vit_mnist",), methods=("majority", "surface", "frozen", "lora", "full"), seeds=3),),
+            runs=(
+                Runs(recipes=("vit_mnist",), methods=("majority", "surface", "frozen", "lora", "full"), seeds=3),
+                Runs(recipes=("vit_mnist",), methods=("frozen", "full"), seeds=3, control="untrained"),
+                Runs(recipes=("vit_mnist",), methods=("frozen",), seeds=3, control="shuffled"),
+            ),
         ),
     )
 )

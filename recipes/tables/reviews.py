@@ -8,17 +8,19 @@ Nothing published stands beside: MR, the review data of the published tables, is
 
 from finetune import Benchmark, BenchmarkTable, Runs
 
+RECIPES = ("bert_reviews", "gpt_reviews")
+METHODS = ("majority", "surface", "frozen", "lora", "full")
+ROWS = ("split.train_rows=4000", "split.test_rows=1000")
+
 table = BenchmarkTable(
     benchmarks=(
         Benchmark(
             data="film reviews",
             runs=(
-                Runs(
-                    recipes=("bert_reviews", "gpt_reviews"),
-                    methods=("majority", "surface", "frozen", "lora", "full"),
-                    seeds=3,
-                    settings=("split.train_rows=4000", "split.test_rows=1000"),
-                ),
+                Runs(recipes=RECIPES, methods=METHODS, seeds=3, settings=ROWS),
+                Runs(recipes=RECIPES, methods=("frozen",), seeds=3, settings=ROWS, control="untrained"),
+                Runs(recipes=RECIPES, methods=("full",), seeds=2, settings=ROWS, control="untrained"),
+                Runs(recipes=RECIPES, methods=("frozen",), seeds=3, settings=ROWS, control="shuffled"),
             ),
         ),
     )
