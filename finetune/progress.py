@@ -17,8 +17,8 @@ class Silent:
     def run(self, index: int, total: int, name: str) -> None:
         """Run `index` (from 1) of `total` starts."""
 
-    def start(self, what: str, total: int, unit: str) -> None:
-        """A stretch of `total` units begins."""
+    def start(self, what: str, total: int, unit: str, done: int = 0) -> None:
+        """A stretch of `total` units begins, or goes on after the first `done`."""
 
     def advance(self, units: int) -> None:
         """So many more of them are done."""
@@ -43,11 +43,13 @@ class Bars(Silent):
         if not self.live:
             self.say(f"[{index}/{total}] {name}")
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, what: str, total: int, unit: str, done: int = 0) -> None:
         # the bar keeps the rate and the time left also where it is not drawn
         where = sys.stderr if self.live else _Nowhere()
         label = f"{self.prefix}{what}"
-        self.bars.append(tqdm(total=total, desc=label, unit=unit, unit_scale=True, leave=False, file=where))
+        # what was done before took none of the time from here on
+        bar = tqdm(total=total, initial=done, desc=label, unit=unit, unit_scale=True, leave=False, file=where)
+        self.bars.append(bar)
 
     def advance(self, units: int) -> None:
         self.bars[-1].update(units)

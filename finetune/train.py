@@ -128,8 +128,7 @@ def fit(
     # the smaller: of a training that goes on one is what memory sufficed for, the other what somebody asks for since
     sizes = [each for each in (count.micro_batch, budget.micro_batch) if each is not None]
     count.micro_batch = min(sizes, default=None)
-    progress.start("train", int(train.lengths.sum()) * epochs, "tok")
-    progress.advance(count.tokens)
+    progress.start("train", int(train.lengths.sum()) * epochs, "tok", done=count.tokens)
     for epoch in range(max(1, math.ceil(count.step / per_epoch)), epochs + 1):
         drawn = train.drawn(seed, epoch)
         clock = time.perf_counter()

@@ -37,3 +37,17 @@ def test_a_training_goes_on_after_the_validation_within_it() -> None:
     assert bars.bars[-1].n == 6
     bars.end()
     assert bars.bars == []
+
+
+def test_the_time_left_of_what_goes_on_is_told_by_what_was_done_since(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tqdm.std.time", iter(range(0, 1000, 10)).__next__)  # as the bar reads it: ten seconds apart
+    bars = Bars()
+    bars.spoken = -100.0
+    bars.start("train", 1000, "tok", done=800)
+    bars.advance(10)
+    bars.end()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "810/1.00k" in line
+    assert float(line.rpartition(", ")[2].removesuffix("tok/s]")) <= 1  # and not 81

@@ -340,7 +340,7 @@ def test_validation_chooses_and_test_does_not(toy: Callable[[str], Recipe], tmp_
     seen = []
 
     class Watch(Silent):
-        def start(self, what: str, total: int, unit: str) -> None:
+        def start(self, what: str, total: int, unit: str, done: int = 0) -> None:
             seen.append(what)
 
     recipe = replace(toy("bert"), budget=Budget(epochs=4, batch_size=16, patience=4))

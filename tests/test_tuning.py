@@ -408,7 +408,7 @@ def test_only_what_was_varied_is_drawn(toy_file: Path, tmp_path: Path, capsys: p
     out = str(tmp_path / "out")
     assert main(["compare", str(toy_file), "--methods", "full", "--seeds", "1", "--out", out, "--save", "plain"]) == 0
     for by, words in (
-        ("method", "--figure draws a table by trial, layer, labels, length, study, got --by method"),
+        ("method", "--figure draws a table by trial, rate, layer, labels, length, study, got --by method"),
         ("trial", "there is nothing to draw over learning rate: no run was made for that"),
     ):
         assert main(["tables", "plain", "--by", by, "--figure", str(tmp_path / "x.svg"), "--out", out]) == 2

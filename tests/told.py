@@ -17,9 +17,9 @@ class Told(Silent):
     def say(self, text: str) -> None:
         self.lines.append(text)
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, what: str, total: int, unit: str, done: int = 0) -> None:
         self.what = what
-        self.counted[what] = (0, total)
+        self.counted[what] = (done, total)
 
     def advance(self, units: int) -> None:
         done, total = self.counted[self.what]

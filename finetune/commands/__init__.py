@@ -121,8 +121,9 @@ def takes_layout(parser: argparse.ArgumentParser, *more: tuple[str, str]) -> Non
         choices=(*LAYOUTS, *(name for name, _ in more)),
         default="method",
         help="a recipe and method each, what training buys back of each attention, what was tried of each method, "
-        "what one learning rate for all would have said, each layer of a frozen backbone, the labels each method "
-        "needs, what chance each score owes how much to, or how each does on sources of each length (default: "
+        "each learning rate (of tuned methods: what one for all would have said), each layer of a frozen backbone, the "
+        "labels each method needs, what chance each score owes how much to, or how each does on sources of each length "
+        "(default: "
         f"method){others}",
     )
 
@@ -134,11 +135,11 @@ def layout(given: Any) -> Callable[..., Table]:
     from finetune.report.layers import layers
     from finetune.report.lengths import lengths
     from finetune.report.recovery import recovery
-    from finetune.report.shared import shared
+    from finetune.report.responses import by_rate
     from finetune.report.tables import table
     from finetune.report.trials import trials
 
-    made = (table, recovery, trials, shared, layers, labels, variances, lengths)
+    made = (table, recovery, trials, by_rate, layers, labels, variances, lengths)
     return dict(zip(LAYOUTS, made, strict=True))[given.by]
 
 

@@ -13,7 +13,13 @@ from finetune.errors import InputError
 if TYPE_CHECKING:
     from finetune.report.tables import Table
 
-DRAWN = {"trial": "rates", "layer": "layers", "labels": "budgets", "length": "lengths"}  # what is drawn of a layout
+DRAWN = {
+    "trial": "rates",
+    "rate": "rated",
+    "layer": "layers",
+    "labels": "budgets",
+    "length": "lengths",
+}  # what is drawn of a layout
 ELSEWHERE, STUDY = "elsewhere", "study"
 
 
@@ -30,8 +36,9 @@ class Tables(Command):
         parser.add_argument(
             "--figure",
             metavar="FILE",
-            help="also draw the first as a .png or .svg: scores over learning rates (--by trial), layers (--by layer), "
-            "training rows (--by labels), the length of a source (--by length), or what was studied (--by study)",
+            help="also draw the first as a .png or .svg: scores over learning rates (of trials --by trial, of other "
+            "runs --by rate), layers (--by layer), training rows (--by labels), the length of a source (--by length), "
+            "or what was studied (--by study)",
         )
         commands.takes_layout(
             parser,

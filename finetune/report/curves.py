@@ -20,6 +20,7 @@ from finetune.report.groups import brief, finals, groups
 from finetune.report.labels import Alike, Curve, alike, curves
 from finetune.report.lengths import by_length, longest
 from finetune.report.page import Band, Bands
+from finetune.report.responses import responses
 from finetune.report.studies import estimate
 from finetune.result import Result
 from finetune.stats import Estimate
@@ -40,6 +41,16 @@ def rates(results: Iterable[Result]) -> Figure:
         "Learning-rate response",
         "95 % intervals over validation rows",
     )
+
+
+def rated(results: Iterable[Result]) -> Figure:
+    """Test scores by learning rate, of runs that are no trials: a panel a recipe."""
+    panels: dict[str, list[Band]] = {}
+    for each in responses(groups(finals(results))):
+        if each.scores:
+            panels.setdefault(each.first.names[0], []).append(_band(each.name or each.first.method, each.scores))
+    said = "95 % intervals over test rows and seeds"
+    return _drawn(list(panels.items()), "learning rate", "test %", "Score by the learning rate", said)
 
 
 def layers(results: Iterable[Result]) -> Figure:

@@ -20,7 +20,7 @@ class Watch(Silent):
 
     what, first = "", 0.0
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, what: str, total: int, unit: str, done: int = 0) -> None:
         self.what = what
 
     def advance(self, units: int) -> None:

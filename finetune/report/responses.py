@@ -1,0 +1,94 @@
+"""How each setting answers to the learning rate: test scores of runs that differ in it, and are no trials.
+
+From result records alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from finetune import paired
+from finetune.report.groups import Failed, Group, brief, differences, finals, groups
+from finetune.report.notes import notes
+from finetune.report.shared import shared
+from finetune.report.tables import MISSING, Table, percent, without_idle
+from finetune.result import Result
+from finetune.stats import Estimate
+from finetune.verdict import System, right, unfit
+
+RATE = "method.optim.learning_rate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """Runs that differ in the learning rate and the seed alone."""
+
+    name: str  # what sets it apart from others of its recipe, method and attention, in few words
+    settings: str  # the same, as `--set` takes it
+    at: dict[float, Group]  # ascending
+
+    @property
+    def first(self) -> Group:
+        return next(iter(self.at.values()))
+
+    @property
+    def scores(self) -> dict[float, Estimate]:
+        """Shares of right test rows; without the rates at which a run came to no score."""
+        return {rate: found for rate, group in self.at.items() if (found := _score(group)) is not None}
+
+
+def responses(every: Sequence[Group]) -> list[Response]:
+    """In the order of their first runs; what was run at a single rate is none."""
+    alike: dict[str, list[Group]] = {}
+    for group in (each for each in every if RATE in each.settings):
+        alike.setdefault(json.dumps([group.names, _beside(group)], sort_keys=True), []).append(group)
+    several = [sorted(found, key=lambda each: each.settings[RATE]) for found in alike.values() if len(found) > 1]
+    first = [replace(found[0], settings=_beside(found[0])) for found in several]
+    return [
+        Response(name=name, settings=settings, at={each.settings[RATE]: each for each in found})
+        for found, name, settings in zip(several, brief(first), differences(first), strict=True)
+    ]
+
+
+def by_rate(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
+    """A row for each setting, a column for each rate; of methods that were tuned, what one rate for all would say."""
+    results = list(results)
+    every = groups(finals(results), failed)
+    found = responses(every)
+    if not found:
+        return shared(results)
+    rates = sorted({rate for each in found for rate in each.at})
+    header = ("recipe", "method", "attention", "settings", "train rows", "seeds", "score")
+    rows = tuple(
+        (*each.first.names, each.settings or MISSING, *_of_runs(each), *(_cell(each, rate) for rate in rates))
+        for each in found
+    )
+    told = ("columns: the learning rate; in brackets the 95 % interval over test rows and seeds",)
+    return without_idle(
+        Table((*header, *(f"% at {rate:g}" for rate in rates)), rows, (*told, *notes(every, judged=False)))
+    )
+
+
+def _beside(group: Group) -> dict[str, object]:
+    return {path: value for path, value in group.settings.items() if path != RATE}
+
+
+def _score(group: Group) -> Estimate | None:
+    system = System(name=group.label, runs=group.results)
+    return None if not group.results or unfit(system) else paired.share(right(system))
+
+
+def _of_runs(response: Response) -> tuple[str, ...]:
+    runs = [run for group in response.at.values() for run in group.results]
+    counts = dict.fromkeys(str(len(group.results)) for group in response.at.values())
+    rows = dict.fromkeys(str(run.rows["train"]) for run in runs)
+    return ", ".join(rows), ", ".join(counts), next((run.headline for run in runs if run.headline), MISSING)
+
+
+def _cell(response: Response, rate: float) -> str:
+    if rate in response.scores:
+        return percent(response.scores[rate])
+    runs = response.at[rate].results if rate in response.at else ()
+    return next((run.status for run in runs if run.status != "done"), MISSING)
