@@ -16,6 +16,7 @@ import pytest
 from finetune import Benchmark, BenchmarkTable, InputError, Published, Result, Runs, catalog, paired
 from finetune.cli import main
 from finetune.commands.table import recipes
+from finetune.controls import controls
 from finetune.items import Items
 from finetune.progress import Silent
 from finetune.report import records
@@ -228,6 +229,19 @@ def test_rows_of_one_name_are_told_apart_by_their_settings_however_these_are_wri
             table(*settings)
 
 
+def test_rows_of_controls_are_the_recipes_that_compare_would_make() -> None:
+    runs = [Runs(recipes=("bert_r8",), methods=("frozen",), seeds=1)]
+    runs += [replace(runs[0], control=kind) for kind in ("shuffled", "untrained")]
+    table = BenchmarkTable(benchmarks=(Benchmark(data="R8", runs=tuple(runs)),))
+    assert [row.label for row in table.rows] == [
+        "bert_r8 frozen",
+        "bert_r8+shuffled frozen",
+        "bert_r8+untrained frozen",
+    ]
+    own, *others = recipes(table, Silent())
+    assert others == [each for each in controls([own]) if each.method == own.method]
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -238,6 +252,10 @@ def test_rows_of_one_name_are_told_apart_by_their_settings_however_these_are_wri
         (lambda: Runs(recipes=("a",), methods=(), seeds=1), "runs.methods must name at least one"),
         (lambda: Runs(recipes=("a",), methods=("full",), seeds=0), "runs.seeds must be at least 1, got 0"),
         (lambda: Runs(recipes="a", methods=("full",), seeds=1), "runs.recipes must be a tuple of values, each text"),
+        (
+            lambda: Runs(recipes=("a",), methods=("full",), seeds=1, control="untrain"),  # pyright: ignore
+            "unknown value of runs.control 'untrain'; did you mean 'untrained'? known: shuffled, untrained",
+        ),
         (lambda: one(settings=("method.rank",)), "runs.settings takes field=value, got 'method.rank'"),
         (
             lambda: Runs(recipes=("a",), methods=("full",), seeds=1, varied=(("method.rank",),)),
