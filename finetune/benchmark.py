@@ -71,10 +71,14 @@ class Row:
     control: Control | None
 
     @property
+    def of(self) -> str:
+        """The name of its recipe; a file of yours is to be called as its recipe."""
+        return Path(self.recipe).name.removesuffix(".py")
+
+    @property
     def names(self) -> tuple[str, str, str]:
-        """As the records of its runs say them; a recipe file of yours is to be called as its recipe."""
-        name = Path(self.recipe).name.removesuffix(".py")
-        return name if self.control is None else f"{name}+{self.control}", self.method, self.attention
+        """As the records of its runs say them."""
+        return self.of if self.control is None else f"{self.of}+{self.control}", self.method, self.attention
 
     @property
     def label(self) -> str:
@@ -92,7 +96,9 @@ class Runs:
     attentions: tuple[str, ...] = (STOCK,)
     settings: tuple[str, ...] = ()  # `field=value`, as `--set` takes them; a row without the field stays as it is
     varied: tuple[tuple[str, ...], ...] = ()  # lists of more such settings, of each of which a row has one
-    control: Control | None = None  # random weights, or training labels dealt out anew: rows that are to be beaten
+    # random weights, or training labels dealt out anew, for rows that are to be beaten; settings of what these are made
+    # of have a longer path: checkpoint.of.…, data.of.…
+    control: Control | None = None
 
     def __post_init__(self) -> None:
         _hold(self, "runs")

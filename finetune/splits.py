@@ -107,6 +107,8 @@ class Split(Part):
                 raise InputError(
                     f"the {name} split is empty: {len(rows.train)} rows (or their groups) are too few to divide"
                 )
+        if rows.dealt is not None:  # after the cut, which goes by labels: test rows are those that they would be
+            train, validation = _dealt(train, rows.dealt), _dealt(validation, rows.dealt)
         return Splits(
             train=train,
             validation=validation,
@@ -138,6 +140,13 @@ class Split(Part):
         labels, order = classes(rows), _nested_order(rows, self._drawn)
         members = [order[labels[order] == label][:count] for label in np.unique(labels)]
         return rows.select(np.sort(np.concatenate(members)))
+
+
+def _dealt(rows: datasets.Dataset, seed: int) -> datasets.Dataset:
+    """Each row with the answer of another: as many of each as before."""
+    name = str(answer(rows))
+    dealt_N = np.random.default_rng(seed).permutation(targets(rows))
+    return rows.remove_columns(name).add_column(name, dealt_N)  # pyright: ignore[reportCallIssue]
 
 
 def _spread(rows: datasets.Dataset) -> tuple[float, float] | None:

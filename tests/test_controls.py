@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,12 @@ import pytest
 from safetensors.torch import load_file
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from finetune import Frozen, InputError, LoRA, Recipe, Result, run
+from finetune import Frozen, InputError, LoRA, Recipe, Result, Split, run
 from finetune.cli import main
 from finetune.controls import controls
-from finetune.data import targets
+from finetune.data import Data, Fetched, Rows, targets
 from finetune.data.shuffled import Shuffled
+from finetune.data.toy import ToyText
 from finetune.items import Items
 from finetune.methods.majority import Majority
 from finetune.methods.surface import Linear, Surface, _rarity
@@ -115,16 +116,28 @@ def test_an_untrained_checkpoint_of_every_kind_runs(toy: Callable[[str], Recipe]
     assert result.status == "done"
 
 
-def test_shuffled_labels_are_the_same_ones_on_other_rows_and_the_test_set_keeps_its_own(
-    toy: Callable[[str], Recipe],
+@dataclass(frozen=True, kw_only=True)
+class Uncut(Data):
+    """The toy texts, without a test set of their own."""
+
+    def fetch(self, progress: Silent) -> Fetched:
+        return ToyText(train=90).fetch(progress)
+
+    def load(self, fetched: Fetched) -> Rows:
+        return replace(ToyText(train=90).load(fetched), test=None)
+
+
+@pytest.mark.parametrize("data", [ToyText(), Uncut()])
+@pytest.mark.parametrize("split", [Split(), Split(train_rows=20, test_rows=10), Split(per_class=4)])
+def test_shuffled_labels_are_the_same_ones_on_other_rows_and_test_rows_are_what_they_were(
+    data: Data, split: Split
 ) -> None:
-    data = toy("bert").data
-    plain, dealt = (each.load(each.fetch(Silent())) for each in (data, Shuffled(of=data)))
-    before, after = targets(plain.train), targets(dealt.train)
-    assert np.array_equal(np.bincount(before), np.bincount(after))
-    assert not np.array_equal(before, after)
-    assert plain.train["text"][:] == dealt.train["text"][:]
-    assert (plain.test is None) == (dealt.test is None)
+    plain, dealt = (split.cut(each.load(each.fetch(Silent()))) for each in (data, Shuffled(of=data)))
+    for name in ("train", "validation", "test"):
+        assert plain[name]["text"][:] == dealt[name]["text"][:]
+        assert np.array_equal(np.bincount(targets(plain[name])), np.bincount(targets(dealt[name])))
+    assert not np.array_equal(targets(plain.train), targets(dealt.train))
+    assert np.array_equal(targets(plain.test), targets(dealt.test))
     assert Shuffled(of=data).fetch(Silent()).sha256 != data.fetch(Silent()).sha256
 
 

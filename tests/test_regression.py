@@ -523,7 +523,9 @@ def test_controls_of_values_are_the_mean_a_surface_shuffled_values_and_random_we
     apart_N = targets(here.splits().test) - targets(here.splits().train).mean()
     assert mean.scores["mae"].value == pytest.approx(np.abs(apart_N).mean())
     assert mean.scores["pearson"] == stats.Estimate(0.0, 0.0, 0.0, 20)
-    plain, dealt = (each.load(each.fetch(Silent())).train for each in (recipe.data, Shuffled(of=recipe.data)))
+    plain, dealt = (
+        session(replace(recipe, data=data)).splits().train for data in (recipe.data, Shuffled(of=recipe.data))
+    )
     assert sorted(plain["value"]) == sorted(dealt["value"])
     assert plain["value"][:] != dealt["value"][:]
 

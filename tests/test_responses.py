@@ -65,6 +65,24 @@ def test_a_rate_that_was_not_run_is_a_dash_and_one_that_diverged_says_so() -> No
     assert column(1e-3, lost)[0] == column(1e-3, kept)[0]
 
 
+def test_of_one_seed_the_interval_is_over_test_rows_and_what_has_one_rate_is_left_out() -> None:
+    single = [run for run in NORMS if run.recipe["seed"] == 0]
+    alone = [run for run in single if run.recipe["checkpoint"]["system"]["order"] == "post"]
+    kept = [run for run in single if run not in alone or run.recipe["method"]["optim"]["learning_rate"] == 1e-3]
+    made = by_rate(kept)
+    assert len(made.rows) == 3
+    first = kept[0].scores["accuracy"]
+    assert column(3e-4, kept)[0] == f"{100 * first.value:.1f} ({100 * first.low:.1f} to {100 * first.high:.1f})"
+    assert "no runs differ in the learning rate and the seed alone" in by_rate(kept[:1]).notes[0]
+
+
+def test_lines_are_named_by_method_and_attention_where_these_differ() -> None:
+    few = [run for run in NORMS if run.recipe["checkpoint"]["system"] == NORMS[0].recipe["checkpoint"]["system"]]
+    assert [each.name for each in responses(groups(few))] == ["scratch"]
+    swapped = [replace(run, attention="linear", recipe={**run.recipe, "attention": {"type": "Linear"}}) for run in few]
+    assert [each.name for each in responses(groups([*few, *swapped]))] == ["stock", "linear"]
+
+
 def test_trials_are_told_as_what_one_rate_for_all_would_have_said() -> None:
     tuned = records.read(COMMITTED, "tuned")
     assert by_rate(tuned) == shared(tuned)

@@ -102,7 +102,7 @@ def _variant(row: Row) -> Recipe:
     from finetune.controls import control
 
     found = commands.variant(row.recipe, row.method, row.attention)
-    if found.name != Path(row.recipe).name.removesuffix(".py"):
+    if found.name != row.of:
         raise InputError(f"{row.recipe} holds a recipe named {found.name!r}; call the file {found.name}.py")
     return found if row.control is None else control(found, row.control)
 

@@ -45,6 +45,7 @@ class Rows:
     train: datasets.Dataset
     test: datasets.Dataset | None  # None: no test set of its own, one is cut from train
     labels: tuple[str, ...]  # or tags; empty where what is to be said is a number or a text
+    dealt: int | None = None  # seed by which what is to be said is dealt out anew among rows that train; None: as it is
 
 
 class Data(Part, ABC):

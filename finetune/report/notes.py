@@ -89,7 +89,7 @@ def _cut(results: Sequence[Result]) -> Iterator[str]:
 def held_out(results: Iterable[Result]) -> Iterator[str]:
     """Rows that those who publish train on and ours choose by."""
     rows: dict[str, list[int]] = {}
-    for run in results:
+    for run in _own(list(results)):
         if count := run.rows["validation"]:
             rows.setdefault(run.recipe["name"], []).append(count)
     told = [

@@ -15,7 +15,7 @@ from finetune.report.notes import notes
 from finetune.report.shared import shared
 from finetune.report.tables import MISSING, Table, percent, without_idle
 from finetune.result import Result
-from finetune.stats import Estimate
+from finetune.stats import Estimate, averaged
 from finetune.verdict import System, right, unfit
 
 RATE = "method.optim.learning_rate"
@@ -25,7 +25,7 @@ RATE = "method.optim.learning_rate"
 class Response:
     """Runs that differ in the learning rate and the seed alone."""
 
-    name: str  # what sets it apart from others of its recipe, method and attention, in few words
+    name: str  # what sets it apart from others of its recipe, in few words
     settings: str  # the same, as `--set` takes it
     at: dict[float, Group]  # ascending
 
@@ -47,8 +47,8 @@ def responses(every: Sequence[Group]) -> list[Response]:
     several = [sorted(found, key=lambda each: each.settings[RATE]) for found in alike.values() if len(found) > 1]
     first = [replace(found[0], settings=_beside(found[0])) for found in several]
     return [
-        Response(name=name, settings=settings, at={each.settings[RATE]: each for each in found})
-        for found, name, settings in zip(several, brief(first), differences(first), strict=True)
+        Response(name=_name(own, first, apart), settings=settings, at={each.settings[RATE]: each for each in found})
+        for own, found, apart, settings in zip(first, several, brief(first), differences(first), strict=True)
     ]
 
 
@@ -65,10 +65,20 @@ def by_rate(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
         (*each.first.names, each.settings or MISSING, *_of_runs(each), *(_cell(each, rate) for rate in rates))
         for each in found
     )
-    told = ("columns: the learning rate; in brackets the 95 % interval over test rows and seeds",)
-    return without_idle(
-        Table((*header, *(f"% at {rate:g}" for rate in rates)), rows, (*told, *notes(every, judged=False)))
+    shown = [group for each in found for group in each.at.values()]
+    told = (
+        "columns: the learning rate; in brackets the 95 % interval over test rows, and over seeds where there are two"
     )
+    header = (*header, *(f"% at {rate:g}" for rate in rates))
+    return without_idle(Table(header, rows, (told, *notes(shown, judged=False))))
+
+
+def _name(own: Group, every: Sequence[Group], apart: str) -> str:
+    """Its method and attention, where others of its recipe have another, and what else sets it apart."""
+    kin = [each.names for each in every if each.name == own.name]
+    varies = [len({names[place] for names in kin}) > 1 for place in (1, 2)]
+    said = [name for name, several in zip(own.names[1:], varies, strict=True) if several]
+    return " ".join((*said, apart)).strip() or own.method
 
 
 def _beside(group: Group) -> dict[str, object]:
@@ -76,15 +86,19 @@ def _beside(group: Group) -> dict[str, object]:
 
 
 def _score(group: Group) -> Estimate | None:
-    system = System(name=group.label, runs=group.results)
-    return None if not group.results or unfit(system) else paired.share(right(system))
+    """Over seeds and test rows where there are two and the records say which rows were right; else over rows."""
+    runs = group.results
+    if not runs or any(run.status != "done" for run in runs):
+        return None
+    system = System(name=group.label, runs=runs)
+    return averaged([run.scores[run.headline] for run in runs]) if unfit(system) else paired.share(right(system))
 
 
 def _of_runs(response: Response) -> tuple[str, ...]:
     runs = [run for group in response.at.values() for run in group.results]
     counts = dict.fromkeys(str(len(group.results)) for group in response.at.values())
     rows = dict.fromkeys(str(run.rows["train"]) for run in runs)
-    return ", ".join(rows), ", ".join(counts), next((run.headline for run in runs if run.headline), MISSING)
+    return ", ".join(rows) or MISSING, ", ".join(counts), next((run.headline for run in runs if run.headline), MISSING)
 
 
 def _cell(response: Response, rate: float) -> str:

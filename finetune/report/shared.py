@@ -19,7 +19,10 @@ NOTES = (
     "validation scores of one seed, ± half of their 95 % interval; “each its own” is what was chosen and compared",
     "ahead: the best of the row, and by how many points, whatever the intervals say of it",
 )
-NONE = "no two methods were tried at learning rates: `finetune compare … --methods lora,full --trials 5` does"
+NONE = (
+    "no two methods were tried at learning rates: `finetune compare … --methods lora,full --trials 5` does; and "
+    "no runs differ in the learning rate and the seed alone"
+)
 
 
 def shared(results: Iterable[Result], _: Iterable[Failed] = ()) -> Table:
