@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from finetune.data import PORTION, Rows, answer, classes, targets
+from finetune.data import PORTION, Rows, answer, classes, quiet, targets
 from finetune.errors import InputError
 from finetune.parts import Part
 
@@ -146,7 +146,8 @@ def _dealt(rows: datasets.Dataset, seed: int) -> datasets.Dataset:
     """Each row with the answer of another: as many of each as before."""
     name = str(answer(rows))
     dealt_N = np.random.default_rng(seed).permutation(targets(rows))
-    return rows.remove_columns(name).add_column(name, dealt_N)  # pyright: ignore[reportCallIssue]
+    with quiet():  # rows that were chosen are copied
+        return rows.remove_columns(name).add_column(name, dealt_N)  # pyright: ignore[reportCallIssue]
 
 
 def _spread(rows: datasets.Dataset) -> tuple[float, float] | None:

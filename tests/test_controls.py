@@ -130,7 +130,7 @@ class Uncut(Data):
 @pytest.mark.parametrize("data", [ToyText(), Uncut()])
 @pytest.mark.parametrize("split", [Split(), Split(train_rows=20, test_rows=10), Split(per_class=4)])
 def test_shuffled_labels_are_the_same_ones_on_other_rows_and_test_rows_are_what_they_were(
-    data: Data, split: Split
+    data: Data, split: Split, capfd: pytest.CaptureFixture[str]
 ) -> None:
     plain, dealt = (split.cut(each.load(each.fetch(Silent()))) for each in (data, Shuffled(of=data)))
     for name in ("train", "validation", "test"):
@@ -139,6 +139,7 @@ def test_shuffled_labels_are_the_same_ones_on_other_rows_and_test_rows_are_what_
     assert not np.array_equal(targets(plain.train), targets(dealt.train))
     assert np.array_equal(targets(plain.test), targets(dealt.test))
     assert Shuffled(of=data).fetch(Silent()).sha256 != data.fetch(Silent()).sha256
+    assert capfd.readouterr().err == ""  # no bars but ours
 
 
 def made(result: Result, right: float, **parts: str) -> list[Result]:
