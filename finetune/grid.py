@@ -45,7 +45,11 @@ def seeds(recipes: Iterable[Recipe], count: int) -> list[Recipe]:
     """
     if count < 1:
         raise InputError(f"seeds must be at least 1, got {count}")
-    return [replace(recipe, seed=recipe.seed + number) for recipe in recipes for number in range(count)]
+    return [
+        replace(recipe, seed=recipe.seed + number, data=recipe.data.reseeded(number))
+        for recipe in recipes
+        for number in range(count)
+    ]
 
 
 def draws(recipes: Iterable[Recipe], count: int) -> list[Recipe]:

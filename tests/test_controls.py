@@ -11,9 +11,9 @@ import pytest
 from safetensors.torch import load_file
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from finetune import Frozen, InputError, LoRA, Recipe, Result, Split, run
+from finetune import Frozen, InputError, LoRA, Recipe, Result, Split, grid, run
 from finetune.cli import main
-from finetune.controls import controls
+from finetune.controls import control, controls
 from finetune.data import Data, Fetched, Rows, targets
 from finetune.data.shuffled import Shuffled
 from finetune.data.toy import ToyText
@@ -22,9 +22,11 @@ from finetune.methods.majority import Majority
 from finetune.methods.surface import Linear, Surface, _rarity
 from finetune.outputs import read_lines
 from finetune.progress import Silent
+from finetune.report.groups import groups
 from finetune.report.tables import table
 from finetune.session import session
 from finetune.untrained import Untrained
+from finetune.verdict import System, unfit
 
 
 def test_for_each_data_set_and_checkpoint_there_are_three_and_for_each_recipe_one_more(
@@ -140,6 +142,20 @@ def test_shuffled_labels_are_the_same_ones_on_other_rows_and_test_rows_are_what_
     assert np.array_equal(targets(plain.test), targets(dealt.test))
     assert Shuffled(of=data).fetch(Silent()).sha256 != data.fetch(Silent()).sha256
     assert capfd.readouterr().err == ""  # no bars but ours
+
+
+def test_each_seed_of_a_control_has_a_dealing_of_its_own_and_all_are_one_row_of_a_table(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = replace(toy("bert"), method=Frozen())
+    every = grid.seeds([control(recipe, "shuffled")], 2)
+    first, second = (targets(session(each).splits().train) for each in every)
+    assert not np.array_equal(first, second)
+    assert np.array_equal(np.bincount(first), np.bincount(second))
+    assert [each.data for each in grid.seeds([recipe], 2)] == [recipe.data] * 2
+    (group,) = groups([run(each, out=tmp_path) for each in every])
+    assert len(group.results) == 2
+    assert not unfit(System(name="", runs=group.results))
 
 
 def made(result: Result, right: float, **parts: str) -> list[Result]:

@@ -14,11 +14,15 @@ from finetune.progress import Silent
 class Shuffled(Data):
     """Another data set with the labels, or the values, of what trains dealt out anew: as many of each as before.
 
-    Test rows are those they would be, and keep theirs. A score above that of the majority's label is a leak.
+    Test rows are those they would be, and keep theirs. A score above that of the majority's label, by more than one
+    dealing and another differ, is a leak: which rows get which label by chance has a say in it.
     """
 
     of: Data
     seed: int = 0
+
+    def reseeded(self, number: int) -> Shuffled:
+        return replace(self, seed=self.seed + number)
 
     def fetch(self, progress: Silent) -> Fetched:
         fetched = self.of.fetch(progress)

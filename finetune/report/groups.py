@@ -32,7 +32,7 @@ class Group:
     name: str  # of the recipe
     method: str
     attention: str
-    settings: Mapping[str, Any]  # every field of the recipe but the seed and the draw of training rows, by its path
+    settings: Mapping[str, Any]  # every field of the recipe, by its path, but seeds and the draw of training rows
     results: tuple[Result, ...]
     failed: int
 
@@ -157,8 +157,9 @@ def _group(runs: Sequence[Result | Failed]) -> Group:
 def _settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
     # records from before there was a choice do not say it
     settings = {"attention": None, "augmentation": None} | dict(_paths(recipe))
-    settings.pop("seed", None)
-    settings.pop("split.draw", None)
+    chance = ("seed", "split.draw", *(["data.seed"] if settings["data"] in CONTROLS["data"] else []))
+    for path in chance:
+        settings.pop(path, None)
     return settings
 
 

@@ -21,7 +21,7 @@ def gpt(recipe: str, train_rows: str, test_rows: str) -> Runs:
 
 
 def controls(recipe: str, seeds: int) -> tuple[Runs, ...]:
-    """Random weights, and labels dealt out anew; no seed changes a head that is solved for, but verdicts want pairs."""
+    """Random weights, which below a head that is solved for no seed changes, and labels dealt out anew by the seed."""
     return tuple(
         Runs(recipes=(recipe,), methods=("frozen",), seeds=seeds, control=kind) for kind in ("untrained", "shuffled")
     )
@@ -65,7 +65,7 @@ table = BenchmarkTable(
             data="20NG",
             runs=(
                 Runs(recipes=("bert_20ng",), methods=METHODS, seeds=3),
-                *controls("bert_20ng", seeds=3),
+                *controls("bert_20ng", seeds=2),
                 gpt("gpt_20ng", train_rows="320", test_rows="1000"),
             ),
             published=(
