@@ -208,7 +208,8 @@ def test_two_processes_that_are_stopped_and_one_that_is_killed_go_on_to_the_same
     script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
     own = [sys.executable, "-m", "finetune", "run", str(script), "--processes", "2"]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert asked(own, whole, cache, 10**6, 0)[0] == 0
+    code, said = asked(own, whole, cache, 10**6, 0)
+    assert code == 0, said
     _, said = asked([*torchrun(2), str(script)], stopped, cache, 4, signal.SIGTERM)  # whose exit code is its own
     assert (status(stopped)["state"], status(stopped)["signal"]) == ("stopped", "SIGTERM"), said
     assert status(stopped)["updates"] > 0
@@ -235,7 +236,8 @@ def test_a_run_whose_launcher_is_stopped_stops_with_a_snapshot_and_goes_on_to_th
     script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
     own = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"]
     own += ["--mixed_precision", "no", "--dynamo_backend", "no", str(script)]
-    assert asked([sys.executable, str(script)], whole, cache, 10**6, 0)[0] == 0
+    code, said = asked([sys.executable, str(script)], whole, cache, 10**6, 0)
+    assert code == 0, said
     code, said = asked(own, stopped, cache, 5, signal.SIGTERM)  # reads until the run itself has ended
     assert code == -signal.SIGTERM
     assert (status(stopped)["state"], status(stopped)["signal"]) == ("stopped", "SIGTERM"), said
@@ -279,7 +281,8 @@ def test_a_process_that_is_stopped_is_named_by_the_others_which_end_and_go_on_to
     script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
     own = [sys.executable, "-m", "finetune", "run", str(script), "--processes", "2"]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert asked(own, whole, cache, 10**6, 0)[0] == 0
+    code, said = asked(own, whole, cache, 10**6, 0)
+    assert code == 0, said
     with subprocess.Popen(
         [*own, "--out", str(stopped)],
         env=environment(cache) | {VARIABLE: "10"},
