@@ -31,6 +31,7 @@ TIMEOUT = timedelta(hours=2)  # until processes that all live, but wait for one 
 VARIABLE, SECONDS = "FINETUNE_LOST_AFTER", 60.0  # of silence
 BEATS = 10  # within that time
 LAST_WORDS = 5.0  # seconds; a folder beyond a network that is gone may never answer
+PARTING = 10.0  # seconds that a beat may still take when this process ends: on a busy machine, or if nobody answers
 
 LOST = 75  # exit code: not done, to be tried again (EX_TEMPFAIL of sysexits.h)
 KINDS = {"DistError", "DistBackendError", "DistNetworkError", "DistStoreError"}  # torch's; gloo's have only its name
@@ -144,7 +145,7 @@ class Others:
     def _part(self) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(1.0)
+            thread.join(PARTING)
 
     def _beat(self) -> None:
         """Say that this process lives, and see who else does; a beat is a number that grows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,6 +137,14 @@ def test_one_that_nobody_needs_any_more_may_leave(two: tuple[Others, Others], mo
     other._part()
     time.sleep(3 * AFTER)
     assert told == []
+
+
+def test_a_beat_that_takes_long_is_waited_for_at_the_end() -> None:
+    here = Others()
+    here._threads = [threading.Thread(target=time.sleep, args=(1.5,), daemon=True)]
+    here._threads[0].start()
+    here._part()
+    assert not here._threads[0].is_alive()  # it would wake up while Python goes down, and abort the program
 
 
 def test_where_the_place_to_meet_falls_silent_it_is_named_and_where_it_never_was_one_nobody_is(
