@@ -3,7 +3,11 @@
 Run     finetune run gpt_20ng --method lora
         accelerate launch recipes/gpt_20ng.py --method full
 
-The rates are those of `gpt_r8`: nothing was chosen on these rows.
+Expect  accuracy frozen 59.1 % [56.1, 62.1], LoRA 57.0 [54.3, 59.7], full 28.5 [5.0, 51.9] (n = 1000, three seeds, 320
+        training rows and three passes; records in outputs/tables/topics.json); 3 and 6 minutes of LoRA and full on a
+        core of an Intel Xeon with AMX, beside other work
+
+The rates are those of `gpt_r8`: nothing was chosen on these rows, and 120 updates are few for all weights at 1e-4.
 """
 
 from dataclasses import replace

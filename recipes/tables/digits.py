@@ -1,7 +1,8 @@
 """Handwritten digits: DINOv2-small on 5000 of MNIST, of which 1000 are the test.
 
 Run     finetune table digits
-Expect  an hour on a core of an Intel Xeon with AMX, beside other work; the records are in outputs/tables/digits.json
+Expect  an hour and a half on a core of an Intel Xeon with AMX, beside other work; the records are in
+        outputs/tables/digits.json
 
 Nothing published stands beside: others test on MNIST's own ten thousand.
 """
