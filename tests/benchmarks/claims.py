@@ -23,7 +23,7 @@ from finetune.report.tables import Table
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS))  # the made-up experiments lie there
 
-DRAWS = 2000  # experiments of each kind
+EQUAL, APART = 10_000, 2000  # experiments of each kind: of systems that do not differ, and of such as do
 ITEMS = (400, 2000)
 SEEDS = ((2, 2), (3, 3), (5, 5), (2, 3), (2, 5), (3, 5), (2, 10), (3, 10))
 WOBBLES = (0.0, 0.05, 0.1, 0.15, 0.4)
@@ -34,17 +34,17 @@ def measured(items: int, seeds: tuple[int, int], wobble: float) -> list[Record]:
     from experiments import experiment, truth
 
     rng, true = np.random.default_rng(7), truth(GAP, wobble)
-    equal = [paired.difference(*experiment(rng, items, seeds, 0.0, wobble)) for _ in range(DRAWS)]
-    apart = [paired.difference(*experiment(rng, items, seeds, GAP, wobble)) for _ in range(DRAWS)]
+    equal = [paired.difference(*experiment(rng, items, seeds, 0.0, wobble)) for _ in range(EQUAL)]
+    apart = [paired.difference(*experiment(rng, items, seeds, GAP, wobble)) for _ in range(APART)]
     return [
         {
             "items": items,
             "seeds": seeds,
             "wobble": wobble,
             "true": true,
-            "claimed": sum(found.p < paired.LEVEL for found in equal) / DRAWS,
-            "covered": sum(found.low <= true <= found.high for found in apart) / DRAWS,
-            "found": sum(found.p < paired.LEVEL and found.value > 0 for found in apart) / DRAWS,
+            "claimed": sum(found.p < paired.LEVEL for found in equal) / EQUAL,
+            "covered": sum(found.low <= true <= found.high for found in apart) / APART,
+            "found": sum(found.p < paired.LEVEL and found.value > 0 for found in apart) / APART,
         }
     ]
 
@@ -61,8 +61,8 @@ def page(records: list[Record], about: str) -> str:
     ]
     ends = {name: sorted(100 * each[name] for each in records) for name in ("claimed", "covered")}
     notes = (
-        f"{DRAWS} experiments of a kind for each number; one standard error of 5 % is "
-        f"{100 * math.sqrt(0.05 * 0.95 / DRAWS):.1f}",
+        f"experiments of a kind: {EQUAL} of equal systems, {APART} of others; one standard error of 5 % is "
+        f"{100 * math.sqrt(0.05 * 0.95 / EQUAL):.1f} and {100 * math.sqrt(0.05 * 0.95 / APART):.1f}",
         "a seed makes a system better or worse on all rows by a normal number of the deviation in *seeds differ by*, "
         "where rows differ by 1.3 and what neither explains by 0.7",
         f"of all kinds: equal systems claimed better {ends['claimed'][0]:.1f} to {ends['claimed'][-1]:.1f} %, "
@@ -82,7 +82,7 @@ def page(records: list[Record], about: str) -> str:
 
 
 def main() -> None:
-    ledger = Ledger("claims", DRAWS, [TESTS / "experiments.py"])
+    ledger = Ledger("claims", EQUAL, [TESTS / "experiments.py"])
     kinds = list(itertools.product(ITEMS, SEEDS, WOBBLES))
     for kind in tqdm(kinds):
         ledger.measure(str(kind), partial(measured, *kind))
