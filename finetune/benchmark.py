@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,6 +111,18 @@ class Runs:
             for setting in settings:
                 if "=" not in setting:
                     raise InputError(f"runs.{name} takes field=value, got {setting!r}; for example method.rank=16")
+
+    def controls(self, *trained: str) -> tuple[Runs, ...]:
+        """What their rows are to beat beside `majority` and `surface`: heads on random weights, and on no true labels.
+
+        Args:
+            trained: methods that train the random weights too, for what a pretrained one has of its shape alone.
+        """
+        own = replace(self, attentions=(STOCK,))
+        return (
+            replace(own, methods=("frozen", *trained), control="untrained"),
+            replace(own, methods=("frozen",), control="shuffled"),
+        )
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -15,9 +15,9 @@ from accelerate.utils import InitProcessGroupKwargs
 from finetune import STARTED_BY, allocator, sharded
 from finetune.errors import InputError
 from finetune.peers import TIMEOUT, others
+from finetune.progress import Silent
 
 ELSEWHERE = {  # what a launcher may ask for that is not here, and why it is not
-    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed is not supported: its checkpoints would be pickles and its loop its own",
     "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM is not supported: its models and its loop would be its own",
     "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config is not supported: a model is spread in one way here",
 }
@@ -25,7 +25,7 @@ BY_ACCELERATE = "ACCELERATE_DYNAMO_MODE"  # its launchers always set it, and har
 PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
-def open_accelerator() -> Accelerator:
+def open_accelerator(progress: Silent | None = None) -> Accelerator:
     """This process' place among the processes of the run.
 
     Raises:
@@ -33,7 +33,8 @@ def open_accelerator() -> Accelerator:
             together but each on its own.
     """
     end_with_launcher()
-    sharded.check()
+    if told := sharded.check():
+        (progress or Silent()).say(told)
     for variable, reason in ELSEWHERE.items():
         if os.environ.get(variable, "").lower() == "true":
             raise InputError(

@@ -237,7 +237,8 @@ def _check_augmentation(recipe: Recipe, weights: Weights) -> None:
 
 def setup(recipe: Recipe, *, progress: Silent | None = None, shelf: Shelf | None = None) -> Setup:
     """The same without the recipe's rows: what they would be is not asked."""
-    accelerator, shelf, progress = open_accelerator(), shelf or Shelf(), progress or Silent()
+    shelf, progress = shelf or Shelf(), progress or Silent()
+    accelerator = open_accelerator(progress)
     with accelerator.main_process_first():  # one process downloads, the others find it there
         if recipe.checkpoint not in shelf.weights:
             shelf.weights[recipe.checkpoint] = recipe.checkpoint.fetch(progress)

@@ -3,7 +3,8 @@
 torch's `fully_shard` does it (FSDP2): weights, gradients and moments are shared out, as in stage 3 of ZeRO (Rajbhandari
 and others 2020, arXiv 1910.02054), or all but the weights between the two passes of an update, its stage 2. What is
 trained is kept in float32 and rounded when a block is put together, so the shares are the masters. For scores and for
-saving each process has the whole model, in the format that it computes in.
+saving each process has the whole model, in the format that it computes in. A launch for DeepSpeed is taken for one of
+the same stage here.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 ASKED, VERSION, RESHARD = "ACCELERATE_USE_FSDP", "FSDP_VERSION", "FSDP_RESHARD_AFTER_FORWARD"
 ON_FIRST = "FSDP_CPU_RAM_EFFICIENT_LOADING"  # has transformers read weights in the first process alone
 LACKING = ("FSDP_OFFLOAD_PARAMS", "FSDP_ACTIVATION_CHECKPOINTING")  # what there is not
+# the same of a launch for DeepSpeed, of which the stage is taken over, and nothing else
+BY_DEEPSPEED, STAGE, OWN_FILE = (
+    "ACCELERATE_USE_DEEPSPEED",
+    "ACCELERATE_DEEPSPEED_ZERO_STAGE",
+    "ACCELERATE_DEEPSPEED_CONFIG_FILE",
+)
+OFFLOADS = ("ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE", "ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE")
 DROPPED = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")  # of a config: a share of blocks that are left out
 
 
@@ -48,13 +56,15 @@ def machines() -> Path:
     return Path(next(iter(recipes.__path__))) / "machines"
 
 
-def check() -> None:
-    """
+def check() -> str | None:
+    """What there is to know of how the launcher is understood, in a line.
+
     Raises:
         InputError: the launcher asks for what there is not.
     """
+    told = _take_over() if os.environ.get(BY_DEEPSPEED, "").lower() == "true" else None
     if os.environ.get(ASKED, "").lower() != "true":
-        return
+        return told
     if (version := os.environ.get(VERSION, "1")) != "2":
         raise InputError(
             f"{VERSION} must be 2, got {version}: write fsdp_version: 2, as {machines() / 'fsdp2.yaml'} does"
@@ -65,6 +75,33 @@ def check() -> None:
         if os.environ.get(name, "false").lower() != "false":
             raise InputError(f"{name} must be false, got {os.environ[name]}: there is no such thing here")
     os.environ[ON_FIRST] = "false"
+    return told
+
+
+def _take_over() -> str:
+    """Have a launch for DeepSpeed be one for the same stage of ZeRO in our loop.
+
+    DeepSpeed itself would train in a loop of its own, and keep pickles. Its stage 1 shares out less than our stage 2
+    and no number differs, so it is that one here; stage 0 shares out nothing.
+    """
+    if own := os.environ.get(OWN_FILE):
+        raise InputError(
+            f"{OWN_FILE} must not be set, got {own}: DeepSpeed's own file is not read, for batch, precision and "
+            f"clipping are the recipe's; write zero_stage into accelerate's, as {machines() / 'deepspeed_zero3.yaml'} "
+            "does"
+        )
+    for name in OFFLOADS:
+        if os.environ.get(name, "none").lower() != "none":
+            raise InputError(f"{name} must be none, got {os.environ[name]}: there is no such thing here")
+    stages = {"0": None, "1": "false", "2": "false", "3": "true"}  # and whether blocks are let go of in between
+    if (asked := os.environ.get(STAGE, "2")) not in stages:
+        raise InputError(f"{STAGE} must be 0, 1, 2 or 3, got {asked}")
+    os.environ[BY_DEEPSPEED] = "false"  # or accelerate would ask for its package
+    if (reshard := stages[asked]) is not None:
+        os.environ.update({ASKED: "true", VERSION: "2", RESHARD: reshard})
+    found = stage()
+    holds = "each process holds the whole model" if found is None else f"stage {found} of ZeRO by torch's FSDP2"
+    return f"launched for DeepSpeed: {holds}, in finetune's own loop"
 
 
 def rest(device: torch.device) -> torch.device:

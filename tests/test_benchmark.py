@@ -229,6 +229,13 @@ def test_rows_of_one_name_are_told_apart_by_their_settings_however_these_are_wri
             table(*settings)
 
 
+def test_controls_of_rows_are_random_weights_and_shuffled_labels_with_the_checkpoint_s_own_attention() -> None:
+    rows = Runs(recipes=("a",), methods=("frozen", "lora"), seeds=2, attentions=("stock", "uniform"), settings=("x=1",))
+    found = [row for runs in rows.controls("full") for row in runs.rows]
+    assert [row.label for row in found] == ["a+untrained frozen", "a+untrained full", "a+shuffled frozen"]
+    assert {(row.seeds, row.settings) for row in found} == {(2, ("x=1",))}
+
+
 def test_rows_of_controls_are_the_recipes_that_compare_would_make() -> None:
     runs = [Runs(recipes=("bert_r8",), methods=("frozen",), seeds=1)]
     runs += [replace(runs[0], control=kind) for kind in ("shuffled", "untrained")]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from accelerate.commands import launch
+from accelerate.utils.launch import prepare_deepspeed_cmd_env
 
 from finetune import InputError, Recipe, cli, run
 
@@ -24,28 +25,39 @@ STARTED = {
     "two_nodes": 16,
     "fsdp2": 2,
     "zero2": 2,
+    "deepspeed_zero2": 2,
+    "deepspeed_zero3": 2,
 }  # on all machines together
 SHARDED = {"fsdp2": 3, "zero2": 2}  # stages of ZeRO
+BY_DEEPSPEED = {"deepspeed_zero2": 2, "deepspeed_zero3": 3}
+LAUNCHERS = ("simple_launcher", "multi_gpu_launcher", "deepspeed_launcher")  # of accelerate
 
 
 def test_every_file_is_tried() -> None:
     assert {path.stem for path in MACHINES.iterdir()} == set(STARTED)
 
 
+def by_accelerate(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Namespace]:
+    """The launcher that accelerate takes, and what it would start it with."""
+    by: dict[str, Namespace] = {}
+    for launcher in LAUNCHERS:
+        monkeypatch.setattr(launch, launcher, lambda given, launcher=launcher: by.update({launcher: given}))
+    command = ["--config_file", str(MACHINES / f"{name}.yaml"), "recipes/bert_r8.py", "--method", "full"]
+    launch.launch_command(launch.launch_command_parser().parse_args(command))
+    (found,) = by.items()
+    return found
+
+
 @pytest.mark.parametrize(("name", "count"), STARTED.items())
 def test_accelerate_would_start_so_many_processes_that_train_as_ours_do(
     name: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by: dict[str, Namespace] = {}
-    for launcher in ("simple_launcher", "multi_gpu_launcher"):
-        monkeypatch.setattr(launch, launcher, lambda given, launcher=launcher: by.update({launcher: given}))
-    command = ["--config_file", str(MACHINES / f"{name}.yaml"), "recipes/bert_r8.py", "--method", "full"]
-    launch.launch_command(launch.launch_command_parser().parse_args(command))
-    (launcher,) = by
-    given = by[launcher]
-    assert launcher == ("simple_launcher" if count == 1 else "multi_gpu_launcher")
+    launcher, given = by_accelerate(name, monkeypatch)
+    several = "deepspeed_launcher" if name in BY_DEEPSPEED else "multi_gpu_launcher"
+    assert launcher == ("simple_launcher" if count == 1 else several)
     assert (given.num_processes, given.mixed_precision) == (count, "no")
-    assert not any((given.use_deepspeed, given.use_megatron_lm, given.use_parallelism_config))
+    assert not any((given.use_megatron_lm, given.use_parallelism_config))
+    assert (given.use_deepspeed, given.zero_stage) == (name in BY_DEEPSPEED, BY_DEEPSPEED.get(name))
     assert given.use_fsdp == (name in SHARDED)
     assert str(given.fsdp_reshard_after_forward).lower() == ("false" if SHARDED.get(name) == 2 else "true")
     assert given.num_machines == (2 if name == "two_nodes" else 1)
@@ -81,13 +93,30 @@ def test_a_recipe_runs_on_the_machines_there_are_here(
     assert (environment["processes"], environment["zero_stage"]) == (STARTED[name], SHARDED.get(name))
 
 
+@pytest.mark.parametrize("name", BY_DEEPSPEED)
+def test_a_launch_for_deepspeed_is_taken_for_one_of_the_same_stage_here(
+    checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """In what accelerate's launcher sets for it, which itself needs the package."""
+    _, given = by_accelerate(name, monkeypatch)
+    given.deepspeed_fields_from_accelerate_config = "zero_stage"
+    _, environment = prepare_deepspeed_cmd_env(given)
+    assert environment["ACCELERATE_USE_DEEPSPEED"] == "true"
+    script = tmp_path / "toy.py"
+    script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, str(script), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = f"launched for DeepSpeed: stage {BY_DEEPSPEED[name]} of ZeRO by torch's FSDP2, in finetune's own loop"
+    assert done.stderr.count(told) == 1
+    (record,) = (tmp_path / "out").glob("*/*/result.json")
+    assert json.loads(record.read_text())["environment"]["zero_stage"] == BY_DEEPSPEED[name]
+
+
 @pytest.mark.parametrize(
     ("variable", "why"),
     [
-        (
-            "ACCELERATE_USE_DEEPSPEED",
-            "DeepSpeed is not supported: its checkpoints would be pickles and its loop its own",
-        ),
         ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM is not supported: its models and its loop would be its own"),
         (
             "ACCELERATE_USE_PARALLELISM_CONFIG",
@@ -117,7 +146,7 @@ def test_the_refusal_is_one_line_and_exit_code_2(
 ) -> None:
     script = tmp_path / "toy.py"
     script.write_text(SCRIPT.format(checkpoint=str(checkpoint("bert"))))
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_USE_MEGATRON_LM", "true")
     assert cli.main(["run", str(script), "--out", str(tmp_path / "out")]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("finetune: ACCELERATE_USE_DEEPSPEED is true, and DeepSpeed is not supported: its ")
+    assert last.startswith("finetune: ACCELERATE_USE_MEGATRON_LM is true, and Megatron-LM is not supported: ")

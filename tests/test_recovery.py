@@ -91,3 +91,17 @@ def test_where_no_attention_was_swapped_the_table_says_how_one_is(records: dict[
     told = "no attention but the checkpoint's own: `finetune compare … --attention stock,uniform` sets others beside it"
     assert told not in recovery(records.values()).notes
     assert recovery([run for (attention, _), run in records.items() if attention == "stock"]).notes[0] == told
+
+
+def test_random_weights_are_a_row_and_what_has_no_backbone_is_told_in_a_line(
+    records: dict[tuple[str, str], Result],
+) -> None:
+    full = records["stock", "full"]
+    random = {**full.recipe, "name": "toy_bert+untrained", "checkpoint": {"type": "Untrained"}}
+    bare = [replace(record(full, "stock", kind, 0.2), method=kind.lower()) for kind in ("Majority", "Surface")]
+    found = recovery([*records.values(), *bare, replace(full, recipe=random)])
+    assert found.header == recovery(records.values()).header
+    assert [row[:2] for row in found.rows[-1:]] == [("toy_bert+untrained", "stock")]
+    assert len(found.rows) == 3
+    told = "toy_bert without a backbone: majority 20.0 (18.0 to 21.0) %, surface 20.0 (18.0 to 21.0) %"
+    assert told in found.notes

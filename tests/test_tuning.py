@@ -14,6 +14,7 @@ import pytest
 from finetune import AdamW, Frozen, Full, InputError, LoRA, Recipe, Result, grid, run
 from finetune.choice import winner
 from finetune.cli import main
+from finetune.controls import control
 from finetune.engines import Failure
 from finetune.engines.here import Here
 from finetune.items import Items
@@ -335,6 +336,24 @@ def test_a_table_by_labels_has_a_column_for_each_budget_and_says_who_leads_from_
     assert "toy_bert full" in notes
     assert "leads" in notes
     assert "holds for all 3 comparisons of two rows in a column together" in notes
+
+
+def test_controls_are_rows_of_a_table_by_labels_and_are_compared_with_nothing(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    own = [with_method(toy, Frozen()), with_method(toy, Full())]
+    every = grid.labels([*own, with_method(toy, Majority()), control(own[0], "untrained")], "4,8")
+    results = grid.compare(grid.seeds(every, 2), out=tmp_path).results
+    found = labels(results)
+    rows = [("toy_bert", "frozen"), ("toy_bert", "full"), ("toy_bert", "majority"), ("toy_bert+untrained", "frozen")]
+    assert [row[:2] for row in found.rows] == rows
+    assert all("±" in cell for row in found.rows for cell in row[-2:])
+    (line,) = [note for note in found.notes if "leads" in note]
+    assert "majority" not in line
+    assert "untrained" not in line
+    assert any("holds for all 2 comparisons" in note for note in found.notes)
+    (panel,) = budgets(results).axes
+    assert {text.get_text().strip() for text in panel.texts} == {"frozen", "full"}
 
 
 def test_which_of_two_curves_is_better_where_is_said_by_name_and_all_comparisons_are_counted(

@@ -75,9 +75,9 @@ def layers(results: Iterable[Result]) -> Figure:
 
 
 def budgets(results: Iterable[Result]) -> Figure:
-    """Test scores by the number of training rows: a panel for all that were tested on the same rows."""
+    """Test scores by the number of training rows, but for controls: a panel for all tested on the same rows."""
     every: dict[Alike, list[tuple[Curve, dict[int, Estimate]]]] = {}
-    for curve in curves(groups(finals(results))):
+    for curve in (each for each in curves(groups(finals(results))) if not each.control):
         systems = [system for cap in curve.budgets if (system := curve.system(cap)) is not None]
         found = {system.runs[0].rows["train"]: paired.share(right(system)) for system in systems}
         if found:

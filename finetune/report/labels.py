@@ -1,6 +1,6 @@
 """How many labels each method needs: its score at every budget of training rows, and where one overtakes another.
 
-From result records alone.
+From result records alone. Controls are rows, and are compared with nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Curve:
     def label(self) -> str:
         return next(iter(self.budgets.values())).label
 
+    @property
+    def control(self) -> bool:
+        """Whether it is there to be beaten."""
+        return any(group.control for group in self.budgets.values())
+
     def system(self, cap: int | None) -> System | None:
         """None where no verdict can be made of it."""
         group = self.budgets.get(cap)
@@ -52,14 +57,14 @@ def labels(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     told = [
         "columns: labels of each class; ± is half of the 95 % interval over test rows and seeds",
         *_rows_of_caps(found, caps),
-        *_overtaken(found, caps),
+        *_overtaken([curve for curve in found if not curve.control], caps),
     ]
     return without_idle(Table(header, rows, (*told, *notes(every, judged=False))))
 
 
 def curves(every: Sequence[Group]) -> list[Curve]:
-    """The groups that are no controls, by what they have in common but the cap."""
-    names = dict.fromkeys(group.names for group in every if not group.control)
+    """The groups by what they have in common but the cap."""
+    names = dict.fromkeys(group.names for group in every)
     found = []
     for each in names:
         own = (group for group in every if group.names == each)

@@ -1,14 +1,15 @@
 """What fine-tuning buys back: a row for each attention put into a checkpoint, a column for each method.
 
 From result records alone. Methods are columns in the order they come; what no training costs is told by `stock_head`.
+Of controls, random weights and shuffled labels are rows, and what has no backbone is told in a line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from finetune.errors import InputError
-from finetune.report.groups import Failed, Group, differences, finals, groups
+from finetune.report.groups import CONTROLS, Failed, Group, differences, finals, groups
 from finetune.report.notes import notes
 from finetune.report.tables import MISSING, Table, percent
 from finetune.result import Result
@@ -28,7 +29,9 @@ def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     Raises:
         InputError: two groups of runs would share a cell.
     """
-    found = groups(finals(results), failed)
+    every = groups(finals(results), failed)
+    bare = [group for group in every if group.settings["method"] in CONTROLS["method"]]
+    found = [group for group in every if group not in bare]
     twice = [group for group, apart in zip(found, differences(found), strict=True) if apart]
     if twice:
         raise InputError(f"a table by attention has one cell for {twice[0].label}, which was run with several settings")
@@ -53,7 +56,14 @@ def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
         back = [_bought_back(own, stock)] if UNTRAINED in methods else []
         rows.append((*row, *back, *(_milliseconds(own.get(method)) for method in trained)))
     told = () if any(group.attention != "stock" for group in found) else (ALONE,)
-    return Table(header, tuple(rows), (*told, *notes(found)))
+    return Table(header, tuple(rows), (*told, *_bare(bare), *notes(found)))
+
+
+def _bare(groups: Sequence[Group]) -> Iterator[str]:
+    """What there is to be had without a backbone."""
+    for name in dict.fromkeys(group.name for group in groups):
+        said = (f"{group.method} {_cell(group)} %" for group in groups if group.name == name)
+        yield f"{name} without a backbone: {', '.join(said)}"
 
 
 def _counts(groups: dict[str, Group]) -> tuple[str, str, str]:

@@ -2,7 +2,7 @@
 
 Run     finetune table bottleneck
         finetune tables bottleneck --by length --figure outputs/figures/bottleneck.png   (what `--save` wrote)
-Expect  half an hour on two cores of an Intel Xeon with AMX: 15 runs of 25 to 58 s an epoch
+Expect  a quarter of an hour on two cores of an AMD EPYC: 15 runs of 11 to 31 s an epoch
 
 Spanish numbers below a thousand million, drawn evenly over their digits: trained on those of at most 8 words, tested on
 all, which have up to 14. Systems have the same parameters (± 5 %), rows, tokens and epochs; of their own is only how

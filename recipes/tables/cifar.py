@@ -8,11 +8,12 @@ The published rows stand beside and are not to be reproduced: they are of other 
 
 from finetune import Benchmark, BenchmarkTable, Published, Runs
 
+runs = Runs(recipes=("vit_cifar10",), methods=("majority", "surface", "frozen", "lora", "full"), seeds=3)
 table = BenchmarkTable(
     benchmarks=(
         Benchmark(
             data="CIFAR-10",
-            runs=(Runs(recipes=("vit_cifar10",), methods=("frozen", "lora", "full"), seeds=3),),
+            runs=(runs, *runs.controls()),
             published=(
                 Published(
                     system="ViT-B/32 (AugReg)",

@@ -9,15 +9,5 @@ Nothing published stands beside: others test on MNIST's own ten thousand.
 
 from finetune import Benchmark, BenchmarkTable, Runs
 
-table = BenchmarkTable(
-    benchmarks=(
-        Benchmark(
-            data="MNIST (5000)",
-            runs=(
-                Runs(recipes=("vit_mnist",), methods=("majority", "surface", "frozen", "lora", "full"), seeds=3),
-                Runs(recipes=("vit_mnist",), methods=("frozen", "full"), seeds=3, control="untrained"),
-                Runs(recipes=("vit_mnist",), methods=("frozen",), seeds=3, control="shuffled"),
-            ),
-        ),
-    )
-)
+runs = Runs(recipes=("vit_mnist",), methods=("majority", "surface", "frozen", "lora", "full"), seeds=3)
+table = BenchmarkTable(benchmarks=(Benchmark(data="MNIST (5000)", runs=(runs, *runs.controls("full"))),))

@@ -9,24 +9,29 @@ with nothing is passed over its rows until there were four hundred updates, what
 pieces are those of all training texts, whose labels it does not see.
 """
 
+from dataclasses import replace
+
 from finetune import Benchmark, BenchmarkTable, Runs
 
-PRETRAINED = ("frozen", "lora", "full")
 LABELS = tuple(f"split.per_class={labels}" for labels in (8, 64, "none"))
 
 
-def runs(recipe: str, methods: tuple[str, ...], updates: int) -> Runs:
+def runs(recipe: str, *methods: str, updates: int) -> Runs:
     return Runs(
         recipes=(recipe,), methods=methods, seeds=3, settings=(f"budget.least_updates={updates}",), varied=(LABELS,)
     )
 
 
+def pretrained(recipe: str) -> tuple[Runs, ...]:
+    every = runs(recipe, "majority", "surface", "frozen", "lora", "full", updates=100)
+    few = replace(every, methods=("full",), control="untrained", varied=(LABELS[:-1],))
+    return every, *every.controls(), few
+
+
 table = BenchmarkTable(
     by="labels",
     benchmarks=(
-        Benchmark(data="R8", runs=(runs("encoder_r8", ("scratch",), 400), runs("bert_r8", PRETRAINED, 100))),
-        Benchmark(
-            data="MNIST (5000)", runs=(runs("vit_scratch", ("scratch",), 400), runs("vit_mnist", PRETRAINED, 100))
-        ),
+        Benchmark(data="R8", runs=(runs("encoder_r8", "scratch", updates=400), *pretrained("bert_r8"))),
+        Benchmark(data="MNIST (5000)", runs=(runs("vit_scratch", "scratch", updates=400), *pretrained("vit_mnist"))),
     ),
 )
