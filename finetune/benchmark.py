@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -118,11 +119,20 @@ class Runs:
         Args:
             trained: methods that train the random weights too, for what a pretrained one has of its shape alone.
         """
-        own = replace(self, attentions=(STOCK,))
+        random, dealt = self._inside("checkpoint"), self._inside("data")
         return (
-            replace(own, methods=("frozen", *trained), control="untrained"),
-            replace(own, methods=("frozen",), control="shuffled"),
+            replace(random, methods=("frozen", *trained), control="untrained"),
+            replace(dealt, methods=("frozen",), control="shuffled"),
         )
+
+    def _inside(self, part: str) -> Runs:
+        """The same with the checkpoint's own attention, where the part of a recipe has become the `of` of another."""
+
+        def within(settings: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(re.sub(rf"^{part}(\.|=)", rf"{part}.of\1", each) for each in settings)
+
+        varied = tuple(map(within, self.varied))
+        return replace(self, attentions=(STOCK,), settings=within(self.settings), varied=varied)
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune import allocator, evaluate, integrity, measure, sharded
+from finetune import allocator, evaluate, integrity, measure, zero
 from finetune.attention.multihead import Attention
 from finetune.attention.swap import save_learned
 from finetune.evaluate import Predictions
@@ -181,7 +181,7 @@ def train(here: Session, trainee: Trainee, keeper: Keeper) -> Fit:
             keeper=keeper,
             progress=here.progress,
         )
-    if sharded.stage() is not None:
+    if zero.stage() is not None:
         gc.collect()  # shares hold each other by their hooks, and would stay beside the whole model
     return done
 

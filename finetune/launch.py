@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
-from finetune import STARTED_BY, allocator, sharded
+from finetune import STARTED_BY, allocator, zero
 from finetune.errors import InputError
 from finetune.peers import TIMEOUT, others
 from finetune.progress import Silent
@@ -33,13 +33,13 @@ def open_accelerator(progress: Silent | None = None) -> Accelerator:
             together but each on its own.
     """
     end_with_launcher()
-    if told := sharded.check():
-        (progress or Silent()).say(told)
+    told = zero.taken_over()
+    zero.check()
     for variable, reason in ELSEWHERE.items():
         if os.environ.get(variable, "").lower() == "true":
             raise InputError(
                 f"{variable} is true, and {reason}; use fsdp2.yaml (as ZeRO-3) or zero2.yaml (as ZeRO-2), or gpus.yaml "
-                f"for a model that one GPU can train: accelerate launch --config_file {sharded.machines()}/fsdp2.yaml"
+                f"for a model that one GPU can train: accelerate launch --config_file {zero.machines()}/fsdp2.yaml"
             )
     launched = "LOCAL_RANK" in os.environ  # as one of several
     accelerator = Accelerator(
@@ -57,6 +57,8 @@ def open_accelerator(progress: Silent | None = None) -> Accelerator:
             f"--multi_gpu --num_processes {started} --num_machines 1 --mixed_precision no --dynamo_backend no "
             f"--main_process_port 0 {shlex.join(sys.argv)}"
         )
+    if told is not None:
+        (progress or Silent()).say(told)
     others().meet(accelerator.process_index, accelerator.num_processes)
     return accelerator
 

@@ -20,7 +20,7 @@ import torch
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-from finetune import allocator, sharded
+from finetune import allocator, zero
 
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "accelerate", "peft", "scikit-learn", "numpy")
 
@@ -112,7 +112,7 @@ def environment(accelerator: Accelerator, waiting: Waiting | None = None) -> dic
         "git_commit": _git_commit(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({processor()})",
         "processes": accelerator.num_processes,
-        "zero_stage": sharded.stage(),
+        "zero_stage": zero.stage(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",

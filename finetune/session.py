@@ -173,8 +173,11 @@ class Session(Setup):
 
     def _part_key(self, part: str) -> str:
         """The same of one split, which no cap on another changes."""
-        caps = {"test_rows": None} if part in CHOOSING else {"train_rows": None, "per_class": None, "draw": 0}
-        return content_key(ROWS, self.fetched.sha256, replace(self.recipe.split, **caps), part)
+        fetched, split = self.fetched, self.recipe.split
+        if part in CHOOSING:
+            return content_key(ROWS, fetched.sha256, replace(split, test_rows=None), part)
+        of_train = {"train_rows": None, "per_class": None, "draw": 0}
+        return content_key(ROWS, fetched.tested or fetched.sha256, replace(split, **of_train), part)
 
     @property
     def attention(self) -> str:

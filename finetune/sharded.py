@@ -3,110 +3,35 @@
 torch's `fully_shard` does it (FSDP2): weights, gradients and moments are shared out, as in stage 3 of ZeRO (Rajbhandari
 and others 2020, arXiv 1910.02054), or all but the weights between the two passes of an update, its stage 2. What is
 trained is kept in float32 and rounded when a block is put together, so the shares are the masters. For scores and for
-saving each process has the whole model, in the format that it computes in. A launch for DeepSpeed is taken for one of
-the same stage here.
+saving each process has the whole model, in the format that it computes in.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from finetune import zero
 from finetune.errors import InputError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch.distributed.device_mesh import DeviceMesh
 
-# what a launcher says, in the environment
-ASKED, VERSION, RESHARD = "ACCELERATE_USE_FSDP", "FSDP_VERSION", "FSDP_RESHARD_AFTER_FORWARD"
-ON_FIRST = "FSDP_CPU_RAM_EFFICIENT_LOADING"  # has transformers read weights in the first process alone
-LACKING = ("FSDP_OFFLOAD_PARAMS", "FSDP_ACTIVATION_CHECKPOINTING")  # what there is not
-# the same of a launch for DeepSpeed, of which the stage is taken over, and nothing else
-BY_DEEPSPEED, STAGE, OWN_FILE = (
-    "ACCELERATE_USE_DEEPSPEED",
-    "ACCELERATE_DEEPSPEED_ZERO_STAGE",
-    "ACCELERATE_DEEPSPEED_CONFIG_FILE",
-)
-OFFLOADS = ("ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE", "ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE")
 DROPPED = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")  # of a config: a share of blocks that are left out
-
-
-def stage() -> int | None:
-    """The stage of ZeRO, 2 or 3, that a launcher asks several processes for; None: each is to hold the whole model."""
-    if os.environ.get(ASKED, "").lower() != "true" or int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return None
-    return 3 if os.environ.get(RESHARD, "true").lower() == "true" else 2
-
-
-def machines() -> Path:
-    """The folder of the files that accelerate starts us by, which comes with the package."""
-    import recipes
-
-    return Path(next(iter(recipes.__path__))) / "machines"
-
-
-def check() -> str | None:
-    """What there is to know of how the launcher is understood, in a line.
-
-    Raises:
-        InputError: the launcher asks for what there is not.
-    """
-    told = _take_over() if os.environ.get(BY_DEEPSPEED, "").lower() == "true" else None
-    if os.environ.get(ASKED, "").lower() != "true":
-        return told
-    if (version := os.environ.get(VERSION, "1")) != "2":
-        raise InputError(
-            f"{VERSION} must be 2, got {version}: write fsdp_version: 2, as {machines() / 'fsdp2.yaml'} does"
-        )
-    if (reshard := os.environ.get(RESHARD, "true")).lower() not in ("true", "false"):
-        raise InputError(f"{RESHARD} must be true or false, got {reshard}")
-    for name in LACKING:
-        if os.environ.get(name, "false").lower() != "false":
-            raise InputError(f"{name} must be false, got {os.environ[name]}: there is no such thing here")
-    os.environ[ON_FIRST] = "false"
-    return told
-
-
-def _take_over() -> str:
-    """Have a launch for DeepSpeed be one for the same stage of ZeRO in our loop.
-
-    DeepSpeed itself would train in a loop of its own, and keep pickles. Its stage 1 shares out less than our stage 2
-    and no number differs, so it is that one here; stage 0 shares out nothing.
-    """
-    if own := os.environ.get(OWN_FILE):
-        raise InputError(
-            f"{OWN_FILE} must not be set, got {own}: DeepSpeed's own file is not read, for batch, precision and "
-            f"clipping are the recipe's; write zero_stage into accelerate's, as {machines() / 'deepspeed_zero3.yaml'} "
-            "does"
-        )
-    for name in OFFLOADS:
-        if os.environ.get(name, "none").lower() != "none":
-            raise InputError(f"{name} must be none, got {os.environ[name]}: there is no such thing here")
-    stages = {"0": None, "1": "false", "2": "false", "3": "true"}  # and whether blocks are let go of in between
-    if (asked := os.environ.get(STAGE, "2")) not in stages:
-        raise InputError(f"{STAGE} must be 0, 1, 2 or 3, got {asked}")
-    os.environ[BY_DEEPSPEED] = "false"  # or accelerate would ask for its package
-    if (reshard := stages[asked]) is not None:
-        os.environ.update({ASKED: "true", VERSION: "2", RESHARD: reshard})
-    found = stage()
-    holds = "each process holds the whole model" if found is None else f"stage {found} of ZeRO by torch's FSDP2"
-    return f"launched for DeepSpeed: {holds}, in finetune's own loop"
 
 
 def rest(device: torch.device) -> torch.device:
     """Where a model waits to be trained, given where it computes: on the host, if it is to be spread."""
-    return device if stage() is None else torch.device("cpu")
+    return device if zero.stage() is None else torch.device("cpu")
 
 
 def layout(module: nn.Module, accelerator: Accelerator) -> Layout:
@@ -115,7 +40,7 @@ def layout(module: nn.Module, accelerator: Accelerator) -> Layout:
     Raises:
         InputError: it cannot be spread as the launcher asks.
     """
-    return Layout(module) if stage() is None else Sharded(module, accelerator)
+    return Layout(module) if zero.stage() is None else Sharded(module, accelerator)
 
 
 class Learned(Protocol):
@@ -221,7 +146,7 @@ class Sharded(Layout):
             for parameter in part.parameters():  # a part after the other: on the host, too, there is room for one
                 if parameter.requires_grad and not isinstance(parameter, DTensor):
                     parameter.data = parameter.data.float()
-            again = stage() == 3 and part is not self.module
+            again = zero.stage() == 3 and part is not self.module
             fully_shard(part, mesh=_mesh(self.device.type), mp_policy=policy, reshard_after_forward=again)
         # that nothing changes in place what a block gives, of which torch warns, the tests of every family show
         warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
@@ -342,7 +267,7 @@ def _check_whole(module: nn.Module) -> None:
             raise InputError(
                 f"{name} must be 0 in config.json where the model is spread over processes, got {share}: each would "
                 "leave out other blocks, and of every block all have a share; or launch with "
-                f"{machines() / 'gpus.yaml'}"
+                f"{zero.machines() / 'gpus.yaml'}"
             )
 
 

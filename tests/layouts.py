@@ -44,12 +44,12 @@ from finetune.data.toy import ToyPairs
 from finetune.keeper import RunKeeper
 from finetune.masters import Masters
 from finetune.session import session
-from finetune.sharded import ASKED, RESHARD, VERSION
 from finetune.signals import Stopped
 from finetune.state import State
 from finetune.transformer.systems.recurrent import Recurrent
 from finetune.transformer.systems.transformer import Transformer
 from finetune.transformer.tokenizers.words import Words
+from finetune.zero import ASKED, RESHARD, VERSION
 
 SYSTEMS = {
     "rnn": Recurrent(width=32, layers=2, cell="rnn"),

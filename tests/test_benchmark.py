@@ -230,10 +230,22 @@ def test_rows_of_one_name_are_told_apart_by_their_settings_however_these_are_wri
 
 
 def test_controls_of_rows_are_random_weights_and_shuffled_labels_with_the_checkpoint_s_own_attention() -> None:
-    rows = Runs(recipes=("a",), methods=("frozen", "lora"), seeds=2, attentions=("stock", "uniform"), settings=("x=1",))
+    rows = Runs(recipes=("a",), methods=("frozen", "lora"), seeds=2, attentions=("stock", "uniform"))
     found = [row for runs in rows.controls("full") for row in runs.rows]
     assert [row.label for row in found] == ["a+untrained frozen", "a+untrained full", "a+shuffled frozen"]
-    assert {(row.seeds, row.settings) for row in found} == {(2, ("x=1",))}
+    assert {row.seeds for row in found} == {2}
+
+
+def test_controls_have_the_settings_of_their_rows_wherever_a_part_has_gone() -> None:
+    settings = ("data.seed=5", "checkpoint.texts.seed=5", "split.test_rows=9", "database=1")
+    rows = Runs(
+        recipes=("a",), methods=("frozen",), seeds=1, settings=settings, varied=(("data=ToyText", "data.test=3"),)
+    )
+    random, dealt = rows.controls()
+    assert random.settings == ("data.seed=5", "checkpoint.of.texts.seed=5", "split.test_rows=9", "database=1")
+    assert random.varied == rows.varied
+    assert dealt.settings == ("data.of.seed=5", "checkpoint.texts.seed=5", "split.test_rows=9", "database=1")
+    assert dealt.varied == (("data.of=ToyText", "data.of.test=3"),)
 
 
 def test_rows_of_controls_are_the_recipes_that_compare_would_make() -> None:

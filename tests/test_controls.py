@@ -144,6 +144,13 @@ def test_shuffled_labels_are_the_same_ones_on_other_rows_and_test_rows_are_what_
     assert capfd.readouterr().err == ""  # no bars but ours
 
 
+def test_test_rows_of_shuffled_labels_are_encoded_once_for_all_dealings(toy: Callable[[str], Recipe]) -> None:
+    recipe = toy("bert")
+    every = [recipe, *grid.seeds([control(recipe, "shuffled")], 2)]
+    keys = [{part: each.key for part, each in session(own).examples().items()} for own in every]
+    assert [len({own[part] for own in keys}) for part in ("train", "validation", "test")] == [3, 3, 1]
+
+
 def test_each_seed_of_a_control_has_a_dealing_of_its_own_and_all_are_one_row_of_a_table(
     toy: Callable[[str], Recipe], tmp_path: Path
 ) -> None:
@@ -179,6 +186,12 @@ def test_a_row_that_does_not_beat_a_control_and_labels_that_leak_are_told(
     assert "toy_bert full is not shown to be better than a control: toy_bert+Surface full" in notes
     assert "toy_bert+Shuffled full is better than the majority's label: something gives its test rows away" in notes
     assert not any("undecided" in note or "equivalent" in note for note in notes)  # controls are not candidates
+    split = {**result.recipe["split"], "per_class": 8}
+    rare = [replace(run, recipe={**run.recipe, "split": split}) for run in made(result, 0.3, method="Majority")]
+    lawful = made(result, 0.5, data="Shuffled")
+    assert not any("gives" in note for note in table([*good, *rare, *lawful]).notes)  # of as many of each label is none
+    assert not any("gives" in note for note in table([*good, *rare, *floor, *lawful]).notes)
+    assert any("gives" in note for note in table([*good, *rare, *floor, *shuffled]).notes)
     more = [replace(each, rows={**each.rows, "train": 2 * each.rows["train"]}) for each in surface]
     assert not any("control" in note for note in table([*good, *more]).notes)  # no control of what had fewer rows
 

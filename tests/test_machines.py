@@ -99,7 +99,6 @@ def test_a_launch_for_deepspeed_is_taken_for_one_of_the_same_stage_here(
 ) -> None:
     """In what accelerate's launcher sets for it, which itself needs the package."""
     _, given = by_accelerate(name, monkeypatch)
-    given.deepspeed_fields_from_accelerate_config = "zero_stage"
     _, environment = prepare_deepspeed_cmd_env(given)
     assert environment["ACCELERATE_USE_DEEPSPEED"] == "true"
     script = tmp_path / "toy.py"

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from finetune import InputError, Recipe, Result, run
+from finetune.items import Items
 from finetune.report.recovery import recovery
 from finetune.stats import Estimate
 
@@ -103,5 +105,22 @@ def test_random_weights_are_a_row_and_what_has_no_backbone_is_told_in_a_line(
     assert found.header == recovery(records.values()).header
     assert [row[:2] for row in found.rows[-1:]] == [("toy_bert+untrained", "stock")]
     assert len(found.rows) == 3
+    with pytest.raises(InputError, match="one cell for toy_bert majority, which was run with several settings"):
+        recovery([*bare, replace(bare[0], recipe={**bare[0].recipe, "budget": {"epochs": 9}})])
     told = "toy_bert without a backbone: majority 20.0 (18.0 to 21.0) %, surface 20.0 (18.0 to 21.0) %"
     assert told in found.notes
+
+
+def test_what_no_backbone_is_needed_for_is_said_of_several_seeds(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    first = run(toy("bert"), out=tmp_path)
+
+    def seeds(method: str, kind: str, right: float) -> list[Result]:
+        items = Items.of([str(number) for number in range(400)], np.arange(400) < right * 400)
+        recipe = {**first.recipe, "method": {"type": kind}}
+        return [
+            replace(first, recipe={**recipe, "seed": seed}, method=method, attention="stock", items=items)
+            for seed in range(2)
+        ]
+
+    told = recovery([*seeds("frozen", "Frozen", 0.9), *seeds("surface", "Surface", 0.8975)]).notes
+    assert "toy_bert frozen is not shown to be better than a control: toy_bert surface" in told

@@ -338,7 +338,7 @@ def test_a_table_by_labels_has_a_column_for_each_budget_and_says_who_leads_from_
     assert "holds for all 3 comparisons of two rows in a column together" in notes
 
 
-def test_controls_are_rows_of_a_table_by_labels_and_are_compared_with_nothing(
+def test_controls_are_rows_of_a_table_by_labels_and_have_no_part_in_who_leads(
     toy: Callable[[str], Recipe], tmp_path: Path
 ) -> None:
     own = [with_method(toy, Frozen()), with_method(toy, Full())]
@@ -352,6 +352,7 @@ def test_controls_are_rows_of_a_table_by_labels_and_are_compared_with_nothing(
     assert "majority" not in line
     assert "untrained" not in line
     assert any("holds for all 2 comparisons" in note for note in found.notes)
+    assert [note for note in found.notes if "training rows:" in note] == ["toy_bert, training rows: 4 12, 8 24"]
     (panel,) = budgets(results).axes
     assert {text.get_text().strip() for text in panel.texts} == {"frozen", "full"}
 

@@ -35,6 +35,7 @@ class Fetched:
 
     path: Path
     sha256: str  # of everything the rows depend on: the files' content and how they are read
+    tested: str | None = None  # the same of another data set that has these test rows; None: there is none
     source: Mapping[str, str] = field(default_factory=dict)  # what was actually fetched, for the record
 
 

@@ -26,7 +26,8 @@ class Shuffled(Data):
 
     def fetch(self, progress: Silent) -> Fetched:
         fetched = self.of.fetch(progress)
-        return replace(fetched, sha256=content_key(fetched.sha256, "dealt after the cut", self.seed))
+        dealt = content_key(fetched.sha256, "dealt after the cut", self.seed)
+        return replace(fetched, sha256=dealt, tested=fetched.sha256)  # test rows need no other encoding, nor features
 
     def load(self, fetched: Fetched) -> Rows:
         rows = self.of.load(fetched)

@@ -1,6 +1,6 @@
 """How many labels each method needs: its score at every budget of training rows, and where one overtakes another.
 
-From result records alone. Controls are rows, and are compared with nothing.
+From result records alone. Controls are rows, and have no part in who leads.
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ def _cell(curve: Curve, cap: int | None) -> str:
 
 
 def _rows_of_caps(every: Sequence[Curve], caps: Sequence[int | None]) -> Iterator[str]:
-    """How many training rows a cap comes to: small classes have no more than they have."""
-    for name in dict.fromkeys(curve.names[0] for curve in every):
+    """How many training rows a cap comes to: of a small class all it has. Controls have their recipe's."""
+    names = {curve.names[0] for curve in every}
+    for name in dict.fromkeys(curve.names[0] for curve in every if curve.names[0].rpartition("+")[0] not in names):
         sizes = {}
         for curve in (each for each in every if each.names[0] == name):
             sizes |= {cap: group.results[0].rows["train"] for cap, group in curve.budgets.items() if group.results}

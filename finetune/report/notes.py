@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from finetune.report.groups import AGAIN, Group, comparable, singles, systems
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
-from finetune.verdict import System, contents, judge, of_one_seed, unfit
+from finetune.verdict import System, contents, judge, of_one_seed, right, unfit
 from finetune.watch import PATIENCE, TIMES
 
 FEW = 30  # updates of a backbone
@@ -220,10 +220,19 @@ def _controls(groups: Sequence[Group]) -> Iterator[str]:
             equals = [each.name for each in controls if _rows(each) <= _rows(row) and not _beats(row, each)]
             if equals:
                 yield f"{row.name} is not shown to be better than a control: {', '.join(equals)}"
-        floor = next((system for system in controls if of[system.name].settings["method"] == "Majority"), None)
+        floor = _floor([system for system in controls if of[system.name].settings["method"] == "Majority"])
         for control in controls:
             if of[control.name].settings["data"] == "Shuffled" and floor is not None and _beats(control, floor):
                 yield f"{control.name} is better than the majority's label: something gives its test rows away"
+
+
+def _floor(majorities: Sequence[System]) -> System | None:
+    """What no reading of the input is needed for: the best answer that is the same for all.
+
+    With as many rows of each label there is no majority, and the label that was taken may be a rare one of the test.
+    """
+    drawn = [each for each in majorities if each.runs[0].recipe["split"].get("per_class") is None]
+    return max(drawn, key=lambda each: float(right(each).mean()), default=None)
 
 
 def _rows(system: System) -> int:

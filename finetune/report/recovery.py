@@ -30,11 +30,11 @@ def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
         InputError: two groups of runs would share a cell.
     """
     every = groups(finals(results), failed)
-    bare = [group for group in every if group.settings["method"] in CONTROLS["method"]]
-    found = [group for group in every if group not in bare]
-    twice = [group for group, apart in zip(found, differences(found), strict=True) if apart]
+    twice = [group for group, apart in zip(every, differences(every), strict=True) if apart]
     if twice:
         raise InputError(f"a table by attention has one cell for {twice[0].label}, which was run with several settings")
+    bare = [group for group in every if group.settings["method"] in CONTROLS["method"]]
+    found = [group for group in every if group not in bare]
     methods = list(dict.fromkeys(group.method for group in found))
     trained = [method for method in methods if any(_update(group) for group in found if group.method == method)]
     header = (
@@ -56,7 +56,7 @@ def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
         back = [_bought_back(own, stock)] if UNTRAINED in methods else []
         rows.append((*row, *back, *(_milliseconds(own.get(method)) for method in trained)))
     told = () if any(group.attention != "stock" for group in found) else (ALONE,)
-    return Table(header, tuple(rows), (*told, *_bare(bare), *notes(found)))
+    return Table(header, tuple(rows), (*told, *_bare(bare), *notes(every)))
 
 
 def _bare(groups: Sequence[Group]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from ledger import Ledger, Record
 from tqdm import tqdm
 
 from finetune.report.tables import Table
-from finetune.sharded import ASKED, VERSION
+from finetune.zero import ASKED, VERSION
 
 LAYOUTS = ((1, "whole"), (2, "whole"), (3, "whole"), (2, "spread"), (3, "spread"))  # processes, and what each holds
 SPREAD = {ASKED: "true", VERSION: "2"}  # what a launcher says
