@@ -93,7 +93,7 @@ def test_a_recipe_runs_on_the_machines_there_are_here(
     assert (environment["processes"], environment["zero_stage"]) == (STARTED[name], SHARDED.get(name))
 
 
-@pytest.mark.parametrize("name", BY_DEEPSPEED)
+@pytest.mark.parametrize("name", ["deepspeed_zero3", pytest.param("deepspeed_zero2", marks=pytest.mark.slow)])
 def test_a_launch_for_deepspeed_is_taken_for_one_of_the_same_stage_here(
     checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

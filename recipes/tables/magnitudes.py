@@ -7,6 +7,8 @@ How many powers of ten is forty-two thousand? Regression, of which a record keep
 Pearson's correlation. Nothing published stands beside: nobody else has these rows.
 """
 
+from dataclasses import replace
+
 from finetune import Benchmark, BenchmarkTable, Runs
 
 runs = Runs(
@@ -15,4 +17,5 @@ runs = Runs(
     seeds=3,
     varied=(tuple(f"checkpoint.system.pooling={pooling}" for pooling in ("cls", "mean")),),
 )
-table = BenchmarkTable(benchmarks=(Benchmark(data="numbers in words", runs=(runs,)),))
+bare = replace(runs, methods=("majority", "surface"), varied=())
+table = BenchmarkTable(benchmarks=(Benchmark(data="numbers in words", runs=(runs, bare)),))

@@ -22,6 +22,7 @@ table = BenchmarkTable(
             runs=(
                 runs("encoder_r8", "scratch", "checkpoint.system.pooling"),
                 runs("bert_r8", "frozen", "method.pooling"),
+                Runs(recipes=("bert_r8",), methods=("majority", "surface"), seeds=3),
             ),
         ),
     ),
