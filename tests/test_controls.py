@@ -20,6 +20,7 @@ from finetune.data.toy import ToyText
 from finetune.items import Items
 from finetune.methods.majority import Majority
 from finetune.methods.surface import Linear, Surface, _rarity
+from finetune.objective import Logistic
 from finetune.outputs import read_lines
 from finetune.progress import Silent
 from finetune.report.groups import groups
@@ -85,6 +86,18 @@ def test_the_surface_of_toy_rows_is_enough_to_tell_them_apart(toy: Callable[[str
         result = run(replace(toy(family), method=Surface()), out=tmp_path)
         assert (result.status, result.broken) == ("done", ())
         assert result.scores["accuracy"].value > 0.9
+
+
+def test_the_linear_model_of_a_surface_is_at_the_bottom_of_its_loss() -> None:
+    """So that every machine comes to the same one."""
+    rng, objective = np.random.default_rng(0), Logistic(3)
+    x_NV, y_N = rng.normal(size=(200, 40)).astype(np.float32) - 1.4, rng.integers(3, size=200)
+    weight_CV, bias_C, _ = objective.of_surface(x_NV, y_N, 10.0)
+    logits_NC = x_NV @ weight_CV.T + bias_C
+    shares_NC = np.exp(logits_NC - logits_NC.max(1, keepdims=True))
+    off_NC = shares_NC / shares_NC.sum(1, keepdims=True) - np.eye(3)[y_N]
+    slope_CV = (off_NC.T @ x_NV + weight_CV / 10.0) / len(x_NV)
+    assert max(np.abs(slope_CV).max(), np.abs(off_NC.mean(0)).max()) < 2e-6
 
 
 def test_a_surface_that_fits_without_end_is_refused() -> None:
