@@ -1,7 +1,8 @@
 """Another attention inside: all three checkpoints with every attention, and what each method buys back.
 
 Run     finetune table attention
-Expect  156 runs in 80 minutes on a core of an Intel Xeon with AMX; the records are in outputs/tables/attention.json
+Expect  156 runs in 80 minutes on a core of an Intel Xeon with AMX, and 15 of controls in five on one of an AMD EPYC;
+        the records are in outputs/tables/attention.json
 
 One seed: a row is held against its record within the error over test rows alone.
 """

@@ -1,4 +1,4 @@
-"""GLUE, development rows: RoBERTa-base, full fine-tuning and LoRA from the same start. Needs the hub.
+"""GLUE, development rows: RoBERTa-base frozen, with LoRA and fully tuned from the same start. Needs the hub.
 
 Run     finetune table glue
 Expect  a day on one large GPU; nobody has run it yet
