@@ -26,6 +26,7 @@ LAYERS = [
         "crossover",
         "variance",
     },
+    {"zero"},
     {
         "extras",
         "items",
