@@ -146,7 +146,7 @@ class Logistic(Objective):
             bias_C[classes] = 0.0
             return weights_CV, bias_C, 0
         # to the bottom: as its defaults leave it, and in float32, one machine and another came two texts of 2189 apart,
-        # and of pixels 1.2 points were missing
+        # and of pixels 0.9 points were missing
         fitted = LogisticRegression(C=inverse, tol=1e-6, max_iter=10_000).fit(features_NV.astype(np.float64), targets_N)
         found_CV, found_C = fitted.coef_, fitted.intercept_
         if len(classes) == 2:  # scikit-learn has one row for two classes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,11 @@ class Group:
     def label(self) -> str:
         """For people."""
         return " ".join(self.names if self.attention != "stock" else self.names[:2])
+
+
+def named_after(name: str, names: Container[str]) -> bool:
+    """Whether a recipe's name is that of a control of another of these: it has the rows of the other."""
+    return name.rpartition("+")[0] in names
 
 
 def finals(results: Iterable[Result]) -> list[Result]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from finetune import paired
 from finetune.crossover import crossover
-from finetune.report.groups import Failed, Group, finals, groups
+from finetune.report.groups import Failed, Group, finals, groups, named_after
 from finetune.report.notes import notes
 from finetune.report.tables import MISSING, Table, without_idle
 from finetune.result import Result
@@ -104,8 +104,8 @@ def _cell(curve: Curve, cap: int | None) -> str:
 
 def _rows_of_caps(every: Sequence[Curve], caps: Sequence[int | None]) -> Iterator[str]:
     """How many training rows a cap comes to: of a small class all it has. Controls have their recipe's."""
-    names = {curve.names[0] for curve in every}
-    for name in dict.fromkeys(curve.names[0] for curve in every if curve.names[0].rpartition("+")[0] not in names):
+    names = dict.fromkeys(curve.names[0] for curve in every)
+    for name in (each for each in names if not named_after(each, names)):
         sizes = {}
         for curve in (each for each in every if each.names[0] == name):
             sizes |= {cap: group.results[0].rows["train"] for cap, group in curve.budgets.items() if group.results}

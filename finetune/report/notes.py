@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from finetune.report.groups import AGAIN, Group, comparable, singles, systems
+from finetune.report.groups import AGAIN, Group, comparable, named_after, singles, systems
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
 from finetune.verdict import System, contents, judge, of_one_seed, right, unfit
@@ -47,7 +47,7 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
 def _own(results: Sequence[Result]) -> list[Result]:
     """Without controls that are named after a recipe: they have the rows of the recipe, of which all is said."""
     names = {result.recipe["name"] for result in results}
-    return [each for each in results if not (base := each.recipe["name"].rpartition("+")[0]) or base not in names]
+    return [each for each in results if not named_after(each.recipe["name"], names)]
 
 
 def _machines(results: Sequence[Result]) -> Iterator[str]:
