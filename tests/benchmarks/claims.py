@@ -70,8 +70,8 @@ def page(records: list[Record], about: str) -> str:
         f"intervals that hold the truth {ends['covered'][0]:.1f} to {ends['covered'][-1]:.1f} %",
         f"{sum(LEAST <= share <= MOST for share in ends['covered'])} of {len(records)} kinds hold it in {LEAST} to "
         f"{MOST} %, {sum(share < LEAST for share in ends['covered'])} in less; the others, of "
-        f"{wider(records)}, are wider than they had to be: of so few seeds it is not known by how much they differ, and "
-        "none of the tried intervals that are narrower there claims as little where nothing is",
+        f"{wider(records)}, are wider than they had to be: of so few seeds it is not known by how much they differ, "
+        "and none of the tried intervals that are narrower there claims as little where nothing is",
     )
     header = (
         "test rows",
