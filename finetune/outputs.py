@@ -133,6 +133,15 @@ class RunFolder:
             write_text(self.path / name, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
 
 
+def finished_runs(root: Path) -> Iterator[tuple[datetime, Mapping[str, Any]]]:
+    """When each run below a folder was done, in local time, and its result; what is damaged is passed over."""
+    for path in sorted(root.glob("*/*/result.json")):
+        with suppress(InputError, OSError):
+            result = read_json(path)
+            if isinstance(result, Mapping):
+                yield datetime.fromtimestamp(path.stat().st_mtime), result
+
+
 def read_json(path: Path, mend: str = "delete it and the run is made again") -> Any:
     """What a JSON file holds; None where there is no file.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from finetune.stats import Estimate, proportion
+from finetune.stats import Estimate
 from finetune.variance import of_items, of_runs
 
 POWER = 0.8  # how often a difference that is there should be found
@@ -155,15 +155,24 @@ def mean(scores_SN: np.ndarray) -> tuple[float, float, float]:
 
 
 def share(scores_SN: np.ndarray) -> Estimate:
-    """The same of a share, which is never below none or above all. Of none or all the interval is Wilson's, over items:
-    nothing differs, so Student's would have no width.
+    """The same of a share, whose interval keeps between 0 and 1; of one seed it is over items alone.
+
+    It is the score interval (Wilson 1927) of as many items as would be so uncertain without seeds, by Student's
+    quantile of what both were estimated from. Where every seed had all right, or all wrong, nothing is known of seeds,
+    and it is that of the items.
     """
-    n = scores_SN.shape[1]
-    for whole in (0, 1):
-        if np.all(scores_SN == whole):
-            return proportion(whole * n, n)
-    value, low, high = np.clip(mean(scores_SN), 0, 1).tolist()
-    return Estimate(value, low, high, n)
+    from scipy import stats
+
+    seeds, n = scores_SN.shape
+    value, items, freedom = float(scores_SN.mean()), float(n), math.inf
+    if seeds > 1 and n > 1:
+        found = difference(scores_SN, np.zeros_like(scores_SN))
+        if found.variance.total:
+            items, freedom = value * (1 - value) / found.variance.total, found.freedom
+    more = float(stats.t.ppf(1 - LEVEL / 2, freedom)) ** 2 / items
+    middle = (value + more / 2) / (1 + more)
+    half = math.sqrt(more * value * (1 - value) + more**2 / 4) / (1 + more)
+    return Estimate(value, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
 def mcnemar(ours_N: np.ndarray, theirs_N: np.ndarray) -> float:
@@ -217,7 +226,8 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def needed(found: Difference, margin: float, among: int = 1) -> tuple[int | None, int | None]:
-    """Of what is undecided: about how many test items, or seeds, alone would settle it; None: no number would.
+    """Of what is undecided: about how many test items, or seeds, alone would settle it in four of five experiments
+    (`POWER`); None: no number would.
 
     Settled is a difference that the interval leaves out 0 for, or that lies with it inside the margin, were it as large
     as it was measured: for no better is known. One of several comparisons is held to its share of the level, which is
@@ -239,8 +249,8 @@ def _settled(found: Difference, margin: float, level: float, items: float, seeds
         return True
     apart = [Apart(between=each.between / seeds, within=each.within / items / seeds) for each in found.apart]
     freedom, error = _freedom(variance, apart, found.n * items, min(found.seeds) * seeds), math.sqrt(variance.total)
-    half, less = (float(stats.t.ppf(1 - each, freedom)) * error for each in (level / 2, LEVEL))
-    return abs(found.value) > half or abs(found.value) + less < margin
+    half, less, more = (float(stats.t.ppf(each, freedom)) * error for each in (1 - level / 2, 1 - LEVEL, POWER))
+    return abs(found.value) > half + more or abs(found.value) + less + more < margin
 
 
 def _fewest(count: int, settles: Callable[[int], bool]) -> int | None:

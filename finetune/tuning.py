@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from finetune.engines import Engine, Failure
 from finetune.engines.here import Here
 from finetune.errors import InputError
 from finetune.hashing import content_key
-from finetune.outputs import read_lines, writing
+from finetune.outputs import finished_runs, read_lines, writing
 from finetune.progress import Silent
 from finetune.recipe import Recipe
 from finetune.result import Result
@@ -108,24 +108,29 @@ def _why(found: Iterable[Result | Failure]) -> str:
 
 
 def opened(results: Sequence[Result], out: str | Path) -> tuple[Result, ...]:
-    """The results of what was chosen, with when their test rows were looked at, and when by other comparisons before.
+    """The results of what was chosen, with when their test rows were looked at, and when before by anything else.
 
-    A comparison is the recipes it compares, whatever their seeds; made again it looks at nothing new.
+    A comparison is the recipes it compares, whatever their seeds; made again it looks at nothing new. Before it looked
+    other comparisons, and every run of another recipe that was scored on these rows and lies below `out`.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    key, path = _comparison(results), Path(out) / OPENINGS
+    own, path = {_but_for_seed(each.recipe) for each in results}, Path(out) / OPENINGS
+    key = content_key(*sorted(own))
     known = read_lines(path) if path.is_file() else []
     times: dict[str, Mapping[str, Any]] = {}
     for rows in dict.fromkeys(each.items.ids for each in results if each.items is not None):
         of_rows = [each for each in known if each["rows"] == rows]
         place = next((place for place, each in enumerate(of_rows) if each["comparison"] == key), None)
         if place is None:
-            place, time = len(of_rows), datetime.now().astimezone().isoformat(timespec="seconds")
-            of_rows.append({"rows": rows, "comparison": key, "time": time})
-            _append(path, of_rows[-1])
-        before = [each["time"] for each in of_rows[:place]]
+            told = own.union(*(each.get("recipes", ()) for each in of_rows))
+            before = sorted([*(each["time"] for each in of_rows), *_scored(Path(out), rows, told)])
+            place, time = len(of_rows), _said(datetime.now())
+            line = {"rows": rows, "comparison": key, "time": time, "before": before, "recipes": sorted(own)}
+            of_rows.append(line)
+            _append(path, line)
+        before = of_rows[place].get("before", [each["time"] for each in of_rows[:place]])
         times[rows] = {"time": of_rows[place]["time"], "comparison": key, "before": before}
     return tuple(replace(each, opened=times.get(each.items.ids) if each.items else None) for each in results)
 
@@ -135,6 +140,18 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def _comparison(results: Iterable[Result]) -> str:
-    without = [{name: value for name, value in each.recipe.items() if name != "seed"} for each in results]
-    return content_key(*sorted({json.dumps(each, sort_keys=True) for each in without}))
+def _scored(out: Path, rows: str, told: Container[str]) -> list[str]:
+    """When runs of recipes that are not told of yet were first scored on the rows, whatever their seeds."""
+    first: dict[str, datetime] = {}
+    for time, record in finished_runs(out):
+        if (record.get("items") or {}).get("ids") == rows and (recipe := _but_for_seed(record["recipe"])) not in told:
+            first[recipe] = min(time, first.get(recipe, time))
+    return [_said(time) for time in first.values()]
+
+
+def _said(time: datetime) -> str:
+    return time.astimezone().isoformat(timespec="seconds")
+
+
+def _but_for_seed(recipe: Mapping[str, Any]) -> str:
+    return content_key(json.dumps({name: value for name, value in recipe.items() if name != "seed"}, sort_keys=True))

@@ -6,9 +6,8 @@ S seeds, N test items.
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,34 +16,11 @@ import numpy as np
 from finetune import paired
 from finetune.errors import InputError
 from finetune.paired import LEVEL, Difference
-from finetune.result import Result
+from finetune.system import System, by_draw, contents, right, rows_of, stacked
 
 FREE = 0.01  # seconds; what takes less has not trained, and nothing is so many times that
 FEW_PAIRS = 6  # of one seed each
 MARGIN = 0.01  # of the score: systems that differ by less are taken for equals
-
-
-@dataclass(frozen=True, kw_only=True)
-class System:
-    """A way to train, and its finished runs: one for each seed."""
-
-    name: str
-    runs: tuple[Result, ...]
-
-    @property
-    def seconds(self) -> float:
-        """What a run takes, with the features it needs."""
-        return sum(run.seconds["train"] + run.seconds["features"] for run in self.runs) / len(self.runs)
-
-    @property
-    def machines(self) -> set[str]:
-        """Where its runs were made: times of one machine say little of those of another."""
-        return {run.machine for run in self.runs}
-
-    @property
-    def score(self) -> float:
-        """The mean over its runs of the headline."""
-        return sum(run.scores[run.headline].value for run in self.runs) / len(self.runs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +33,7 @@ class Verdict:
     metric: str
     found: Difference
     p: float  # of no difference, as it counts among all that were judged together
-    among: int  # so many
+    among: int  # so many, of one recipe or of two each
     margin: float
     cost: float | None  # seconds of a run of ours over those of theirs; None: of different machines
     items: int | None  # about how many test items, at these seeds, would settle it; None: no number would, or it is
@@ -105,11 +81,14 @@ class Verdict:
         what = " or ".join(ways) or f"more test rows and {self.unit}"
         widest = 100 * max(-self.found.below, self.found.above)
         power = f"a difference of {100 * self.found.detectable:.2g} points would be found in 4 of 5 such experiments"
-        return f"{what} would settle it; {power}; within {widest:.2g} points they are equivalent"
+        return f"{what} would settle it in 4 of 5; {power}; within {widest:.2g} points they are equivalent"
 
 
 def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
-    """A verdict on every two systems; the chance of any "better" where there is none stays at 5 % for all together.
+    """A verdict on every two systems; the chance of any "better" where there is none stays at 5 % for all together
+    that are of one recipe, and for all together that are of two.
+
+    What else stands in a table then changes nothing about the methods of a recipe.
 
     Raises:
         InputError: the margin is not above 0; a system has fewer than two seeds, a run that came to no score, or scores
@@ -121,11 +100,19 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
     for one, other in pairs:
         _check_alike(one, other)
     found = [paired.difference(one_SN, other_SN) for one_SN, other_SN in itertools.combinations(scores, 2)]
-    counted = paired.holm([each.p for each in found])
-    return [
-        _verdict(one, other, each, p, len(pairs), margin)
-        for (one, other), each, p in zip(pairs, found, counted, strict=True)
-    ]
+    families = [_family(*pair) for pair in pairs]
+    verdicts = dict[int, Verdict]()
+    for family in dict.fromkeys(families):
+        own = [number for number, each in enumerate(families) if each == family]
+        for number, p in zip(own, paired.holm([found[number].p for number in own]), strict=True):
+            verdicts[number] = _verdict(*pairs[number], found[number], p, len(own), margin)
+    return [verdicts[number] for number in range(len(pairs))]
+
+
+def _family(one: System, other: System) -> str | None:
+    """The recipe that both are of; None: they are of two."""
+    names = {system.runs[0].recipe["name"] for system in (one, other)}
+    return names.pop() if len(names) == 1 else None
 
 
 def of_one_seed(pairs: Sequence[tuple[System, System]]) -> list[str]:
@@ -220,63 +207,6 @@ def _ratio(ours: float, theirs: float) -> float:
     if theirs < FREE:
         return 1.0 if ours < FREE else math.inf
     return 0.0 if ours < FREE else ours / theirs
-
-
-def unfit(system: System, fewest: int = 2) -> str:
-    """Why no verdict can be made of a system; nothing where one can."""
-    if any(run.status != "done" for run in system.runs):
-        return f"a run {next(run.status for run in system.runs if run.status != 'done')}"
-    if any(run.items is None for run in system.runs):
-        return f"{system.runs[0].headline} has no score for each test row, or the record is of an earlier version"
-    if rows_of(system) is None:
-        return "its runs were tested on different rows"
-    if any(len(sums) > 1 for sums in contents(system.runs).values()):
-        return "its data has changed between its runs"
-    if len(system.runs) < fewest:
-        return "of one seed there is no spread: 2 or more are needed"
-    return ""
-
-
-def rows_of(system: System) -> str | None:
-    """Names the test rows of a system's runs; None where they do not say, or not the same."""
-    names = {run.items.ids if run.items is not None else None for run in system.runs}
-    return names.pop() if len(names) == 1 else None
-
-
-def contents(runs: Iterable[Result]) -> dict[str, dict[str, list[Result]]]:
-    """Which runs had which contents (sha256) of each data set that recipes name; more than one where it has changed."""
-    found: dict[str, dict[str, list[Result]]] = {}
-    for run in runs:
-        named = json.dumps(run.recipe["data"], sort_keys=True)
-        found.setdefault(named, {}).setdefault(run.data["sha256"], []).append(run)
-    return found
-
-
-def right(system: System) -> np.ndarray:
-    """(S, N): whether each run had each test row right, or its score; of several draws of training rows, their means.
-
-    Seeds with the same rows are then no independent trials of what a method makes of such rows.
-
-    Raises:
-        InputError: no verdict can be made of it.
-    """
-    if why := unfit(system):
-        raise InputError(f"no verdict on {system.name}: {why}")
-    of_draw = [stacked(runs) for runs in by_draw(system).values()]
-    return of_draw[0] if len(of_draw) == 1 else np.stack([each_SN.mean(0) for each_SN in of_draw])
-
-
-def stacked(runs: Sequence[Result]) -> np.ndarray:
-    """(S, N): whether each run had each test row right, or its score."""
-    return np.stack([run.items.unpacked() for run in runs if run.items is not None])
-
-
-def by_draw(system: System) -> dict[int, list[Result]]:
-    """The runs by which of the training rows they had."""
-    found: dict[int, list[Result]] = {}
-    for run in system.runs:
-        found.setdefault(run.recipe["split"].get("draw", 0), []).append(run)
-    return found
 
 
 def signed(value: float) -> str:

@@ -347,6 +347,8 @@ def test_a_table_of_ones_own_is_run_once_saved_rendered_judged_and_checked(
     assert "open: 2 of 2 rows were not run" in out
     code, out, err = answer("table", str(mine), "--recorded", "--check")
     assert (code, out, err.startswith(absent)) == (2, "", True)
+    code, out, err = answer("table", str(mine), "--check")  # and nothing is run for that
+    assert (code, out, err.startswith(absent)) == (2, "", True)
 
     code, out, err = answer("table", str(mine), "--save", "--format", "csv")
     assert code == 0

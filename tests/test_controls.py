@@ -26,8 +26,8 @@ from finetune.progress import Silent
 from finetune.report.groups import groups
 from finetune.report.tables import table
 from finetune.session import session
+from finetune.system import System, unfit
 from finetune.untrained import Untrained
-from finetune.verdict import System, unfit
 
 
 def test_for_each_data_set_and_checkpoint_there_are_three_and_for_each_recipe_one_more(

@@ -24,12 +24,14 @@ from finetune.data.photographs import Photographs
 from finetune.data.topics import Topics
 from finetune.data.toy import ToyImages, ToyText
 from finetune.elsewhere import REFERENCES, shift
+from finetune.items import Items
 from finetune.methods import Method
 from finetune.methods.majority import Majority
 from finetune.progress import Silent
 from finetune.report.shifts import change, shifts
 from finetune.session import Setup, session
 from finetune.shift import Shift
+from finetune.stats import proportion
 
 REFERENCE = ToyText(train=40, test=60)
 
@@ -262,6 +264,34 @@ def test_the_table_has_a_row_for_each_method_over_its_seeds_and_says_what_was_le
     assert full["nats more"].startswith(f"{moved:+.3f} (")
     assert any("without 1 row of labels that it does not know; it may answer any label" in n for n in made.notes)
     assert "frozen: no backbone is trained, so after is before" in made.notes
+
+
+def test_seeds_that_are_far_apart_elsewhere_make_the_interval_there_as_wide(shared: Shared, tmp_path: Path) -> None:
+    found = measured(shared.toy("gpt2"), shared.out, on=rows(tmp_path, "cat dog sheep dog,animal", "sun moon,sky"))
+    assert found.elsewhere is not None
+    ids = [f"{n:03}" for n in range(500)]
+    runs = [
+        replace(
+            found,
+            result=replace(
+                found.result,
+                recipe={**found.result.recipe, "seed": seed},
+                fingerprint=f"{found.result.fingerprint}{seed}",
+            ),
+            elsewhere=replace(
+                found.elsewhere,
+                scores={"accuracy": proportion(count, 500)},
+                items=Items.of(ids, np.arange(500) < count),
+            ),
+        )
+        for seed, count in enumerate((440, 350, 415))
+    ]
+    made = shifts(runs)
+    cell = made.rows[0][made.header.index("elsewhere %")]
+    low, high = (float(end) for end in cell.partition("(")[2].rstrip(")").split(" to "))
+    assert cell.startswith("80.3 (")
+    assert low < 70.0 < 88.0 < high  # the least and the most of the seeds
+    assert "95 % interval: over test rows and seeds" in made.notes
 
 
 def test_columns_without_a_measurement_are_left_out_and_why_is_told(shared: Shared) -> None:

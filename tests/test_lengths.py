@@ -37,7 +37,7 @@ from finetune.progress import Silent
 from finetune.report import records
 from finetune.report.beside import beside
 from finetune.report.curves import lengths as drawn
-from finetune.report.lengths import interval, lengths
+from finetune.report.lengths import lengths
 from finetune.report.tables import Table
 from finetune.session import session
 from finetune.stats import Estimate, proportion
@@ -157,40 +157,6 @@ def test_what_was_trained_on_and_lengths_of_few_rows_are_told_below() -> None:
 def test_a_length_that_only_some_were_tested_on_is_a_dash_for_the_others() -> None:
     short = record(up_to(10, 30, 0)[:50], name="lstm")
     assert row(lengths([record(up_to(10, 30, 0)), short]), 1)["3 %"] == "–"
-
-
-def test_seeds_that_differ_make_an_interval_wider_and_those_that_do_not_leave_it() -> None:
-    alike = np.stack([up_to(5, 20, 25)] * 3).astype(float)
-    apart = np.stack([up_to(*each) for each in ((9, 38, 48), (1, 2, 2), (5, 20, 25))]).astype(float)
-    one, same, other = interval(alike[:1]), interval(alike), interval(apart)
-    assert one.value == same.value == pytest.approx(other.value)
-    assert (same.low, same.high) == pytest.approx((one.low, one.high), abs=0.005)
-    assert other.low is not None
-    assert other.high is not None
-    assert other.low < 0.1
-    assert other.high > 0.9
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_where_all_are_alike_the_interval_is_that_of_the_items_and_not_empty(value: float) -> None:
-    found, known = interval(np.full((3, 20), value)), proportion(int(20 * value), 20)
-    assert (found.value, found.low, found.high) == pytest.approx((known.value, known.low, known.high))
-
-
-@pytest.mark.parametrize("chance", [0.5, 0.97])
-def test_the_interval_has_the_truth_in_it_in_about_95_of_100_experiments(chance: float) -> None:
-    """Items are as hard as they are drawn, and seeds differ: logits of both are normal."""
-    rng = np.random.default_rng(0)
-    middle = np.log(chance / (1 - chance))
-
-    def shares(seeds: int, items: int) -> np.ndarray:
-        logits = middle + rng.normal(0, 0.3, (seeds, 1)) + rng.normal(0, 1, items)
-        return 1 / (1 + np.exp(-logits))
-
-    truth = float(np.mean([shares(1, 1) for _ in range(20_000)]))
-    found = [interval((rng.random((3, 100)) < shares(3, 100)).astype(float)) for _ in range(400)]
-    held = np.mean([(each.low or 0) <= truth <= (each.high or 1) for each in found])
-    assert held > 0.93
 
 
 def test_a_benchmark_table_may_be_laid_out_by_length() -> None:

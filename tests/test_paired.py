@@ -143,7 +143,7 @@ def test_holm_is_the_textbook_example() -> None:
     assert paired.holm([]) == []
 
 
-def test_with_the_items_that_were_said_to_be_needed_half_the_experiments_are_settled() -> None:
+def test_with_the_items_that_were_said_to_be_needed_four_of_five_experiments_are_settled() -> None:
     rng = np.random.default_rng(RNG_SEED)
     gap = 0.12
     first = paired.difference(*experiment(rng, 300, (4, 4), gap, 0.0))
@@ -156,7 +156,7 @@ def test_with_the_items_that_were_said_to_be_needed_half_the_experiments_are_set
     items, _ = paired.needed(first, 0.001)
     assert items is not None
     settled = sum(paired.difference(*experiment(rng, items, (4, 4), gap, 0.0)).p < 0.05 for _ in range(200))
-    assert 0.25 < settled / 200 < 0.65  # that seeds are alike is estimated anew each time, and costs some
+    assert 0.6 < settled / 200 < 0.9  # that seeds are alike is estimated anew each time, and costs some
 
 
 def test_no_number_of_items_is_enough_where_seeds_are_the_trouble() -> None:
@@ -183,13 +183,13 @@ def test_of_two_seeds_that_lie_far_apart_a_few_more_are_needed_not_one() -> None
     )
     items, seeds = paired.needed(found, 0.01)
     assert items is None  # two seeds alone leave more than that
-    assert seeds == 4  # half of the interval: 13.2 points at 2, 4.7 at 3, 3.6 at 4
+    assert seeds == 5  # half of the interval and 0.84 to 1 errors more: 5.9 points at 3, 4.7 at 4, 4.0 at 5
 
 
 def test_items_that_were_said_to_be_needed_would_settle_it_also_where_one_system_alone_has_seeds_that_differ() -> None:
     rng = np.random.default_rng(RNG_SEED)
     said = 0
-    for _ in range(300):
+    for _ in range(450):
         ours, theirs = experiment(rng, 300, (3, 3), 0.4, 0.2)
         found = paired.difference(ours, np.repeat(theirs[:1], 3, 0))
         if found.p < 0.05 or found.within(0.001):
@@ -201,8 +201,8 @@ def test_items_that_were_said_to_be_needed_would_settle_it_also_where_one_system
             assert found.apart[1].between + found.apart[1].within < 1e-12
             total = found.variance.items / times + found.variance.seeds
             squares = (found.variance.items / times) ** 2 / (items - 1) + (own.between + own.within / times) ** 2 / 2
-            half = stats.t.ppf(0.975, max(total**2 / squares, 2.0)) * math.sqrt(total)
-            assert abs(found.value) > half
+            freedom = max(total**2 / squares, 2.0)
+            assert abs(found.value) > (stats.t.ppf(0.975, freedom) + stats.t.ppf(0.8, freedom)) * math.sqrt(total)
     assert said > 20
 
 
@@ -221,9 +221,8 @@ def test_one_of_many_comparisons_that_alone_would_be_settled_needs_more_than_the
     )
     items, seeds = paired.needed(found, 0.001, among=15)
     assert items is not None
-    assert 800 < items < 1200
-    assert seeds is not None
-    assert seeds > 3
+    assert 1200 < items < 2000
+    assert seeds is None  # 800 items alone leave more than that
 
 
 def test_a_difference_as_large_as_it_says_is_found_four_times_in_five() -> None:
@@ -257,3 +256,32 @@ def test_a_share_of_none_or_all_has_wilsons_interval_over_items(right: int, low:
     assert (found.value, found.n) == (right, 1000)
     assert (found.low, found.high) == pytest.approx((low, high), abs=5e-4)
     assert found.high - found.low == pytest.approx(1 / (1 + 1000 / 1.959964**2), rel=1e-5)
+
+
+def test_seeds_that_differ_make_the_interval_of_a_share_wider_and_those_that_do_not_leave_it() -> None:
+    alike, apart = (
+        np.stack([np.arange(100) < count for count in counts]).astype(float) for counts in ((50, 50, 50), (95, 5, 50))
+    )
+    one, same, other = paired.share(alike[:1]), paired.share(alike), paired.share(apart)
+    assert one.value == same.value == pytest.approx(other.value)
+    assert (same.low, same.high) == pytest.approx((one.low, one.high), abs=0.005)
+    assert other.low is not None
+    assert other.high is not None
+    assert other.low < 0.1
+    assert other.high > 0.9
+
+
+@pytest.mark.parametrize("chance", [0.5, 0.97])
+def test_the_interval_of_a_share_holds_the_truth_in_93_to_97_of_100_experiments(chance: float) -> None:
+    """Items are as hard as they are drawn, and seeds differ: logits of both are normal."""
+    rng = np.random.default_rng(0)
+    middle = np.log(chance / (1 - chance))
+
+    def shares(seeds: int, items: int) -> np.ndarray:
+        logits = middle + rng.normal(0, 0.3, (seeds, 1)) + rng.normal(0, 1, items)
+        return 1 / (1 + np.exp(-logits))
+
+    truth = float(np.mean([shares(1, 1) for _ in range(20_000)]))
+    found = [paired.share((rng.random((5, 200)) < shares(5, 200)).astype(float)) for _ in range(2000)]
+    held = np.mean([(each.low or 0) <= truth <= (each.high or 1) for each in found])
+    assert 0.93 <= held <= 0.97

@@ -14,7 +14,7 @@ from finetune.report import curves, records
 from finetune.report.groups import groups
 from finetune.report.responses import by_rate, responses
 from finetune.report.shared import shared
-from finetune.verdict import System, right
+from finetune.system import System, right
 
 COMMITTED = Path(__file__).parents[1] / "outputs" / "tables"
 NORMS = records.read(COMMITTED, "norms")

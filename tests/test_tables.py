@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from finetune import LoRA, Recipe, Result, commands, run
+from finetune import LoRA, Recipe, Result, commands, paired, run
+from finetune.items import Items
 from finetune.report.groups import Failed
 from finetune.report.tables import table
 from finetune.stats import Estimate
@@ -34,11 +36,31 @@ def cells(results: list[Result]) -> dict[str, str]:
     return dict(zip(found.header, row, strict=True))
 
 
-def test_a_row_is_the_mean_over_seeds_with_their_deviation_and_the_interval_over_items(result: Result) -> None:
-    row = cells([with_seed(result, 0, 0.8), with_seed(result, 1, 0.9)])
+def test_a_row_is_the_mean_over_seeds_with_their_deviation_and_the_interval_over_items_and_seeds(
+    result: Result,
+) -> None:
+    right_SN = np.arange(100) < np.array([[80], [90]])
+    runs = [
+        replace(
+            with_seed(result, seed, float(right_N.mean())), items=Items.of([f"{n:03}" for n in range(100)], right_N)
+        )
+        for seed, right_N in enumerate(right_SN)
+    ]
+    row = cells(runs)
     assert (row["seeds"], row["value %"], row["± seeds"]) == ("2", "85.00", "7.07")
-    assert row["95 % interval"] == "75.0 to 90.0"
+    over = paired.share(right_SN.astype(float))
+    assert over.low is not None
+    assert over.low < 0.7 < 0.8 < 0.9 < (over.high or 0)  # wider than that of either
+    assert row["95 % interval"] == f"{100 * over.low:.1f} to {100 * (over.high or 0):.1f}"
     assert (row["train rows"], row["test rows"]) == ("54", "30")
+    assert "95 % interval: over test rows and seeds" in table(runs).notes
+
+
+def test_a_score_that_no_row_has_of_its_own_keeps_the_interval_over_items_and_that_is_told(result: Result) -> None:
+    runs = [replace(with_seed(result, seed, value), items=None) for seed, value in enumerate((0.8, 0.9))]
+    assert cells(runs)["95 % interval"] == "75.0 to 90.0"  # the means of the ends
+    said = table(runs).notes
+    assert "95 % interval: over test rows and seeds, but over test rows alone of toy_bert full" in said
 
 
 def test_of_one_seed_there_is_no_deviation(result: Result) -> None:
@@ -205,8 +227,9 @@ def test_one_seed_is_told_to_have_no_spread_and_named_where_others_have_more(res
     plain = replace(result, test_rows_in_train=0, updates=100)
     two = [with_seed(plain, 0, 0.8), with_seed(plain, 1, 0.9)]
     assert table([plain]).notes == (ONE_SEED,)
-    assert table(two).notes == ()
+    assert table(two).notes == ("95 % interval: over test rows and seeds",)
     assert table([*two, replace(lora, test_rows_in_train=0)]).notes == (
+        "95 % interval: over test rows and seeds",
         "one seed, so no spread, and no interval but over test rows: toy_bert lora",
     )
 

@@ -154,19 +154,59 @@ class Diverging(Full):
 def test_a_second_comparison_on_the_same_test_rows_is_told_and_the_same_one_again_is_not(
     toy: Callable[[str], Recipe], tmp_path: Path
 ) -> None:
-    one, other = (run(with_method(toy, Frozen(penalty=each)), out=tmp_path) for each in (1e-2, 1e-1))
+    one = run(with_method(toy, Frozen(penalty=1e-2)), out=tmp_path)
     (first,) = opened([one], tmp_path)
     (again,) = opened([one], tmp_path)
     assert first.opened == again.opened
     assert first.opened is not None
     assert first.opened["before"] == []
+    other = run(with_method(toy, Frozen(penalty=1e-1)), out=tmp_path)
     (second,) = opened([other], tmp_path)
     assert second.opened is not None
     assert second.opened["before"] == [first.opened["time"]]
     assert len((tmp_path / OPENINGS).read_text().splitlines()) == 2
     assert any("test set opened once, on 20" in note for note in table([first]).notes)
-    assert any("test set reused: 1 other comparison had looked" in note for note in table([second]).notes)
+    assert any("test set reused: 1 other run or comparison had" in note for note in table([second]).notes)
     assert opened([one], tmp_path)[0].opened["before"] == []  # what came later takes nothing away
+
+
+def test_a_run_that_was_scored_on_the_rows_before_counts_as_a_look_though_it_was_of_no_comparison(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        run(replace(with_method(toy, Frozen(penalty=1e-1)), seed=seed), out=tmp_path)
+    (chosen,) = opened([run(with_method(toy, Frozen(penalty=1e-2)), out=tmp_path)], tmp_path)
+    assert chosen.opened is not None
+    assert len(chosen.opened["before"]) == 1  # of one recipe with two seeds
+    assert any("test set reused: 1 other run or comparison had" in note for note in table([chosen]).notes)
+    run(with_method(toy, Frozen(penalty=1.0)), out=tmp_path)
+    (again,) = opened([chosen], tmp_path)
+    assert again.opened == chosen.opened  # what came later takes nothing away
+
+
+def test_of_two_test_sets_that_were_opened_in_one_second_each_is_told_by_its_recipe(trial: Result) -> None:
+    looks = {"time": "2026-11-27T10:00:00+00:00", "comparison": "a"}
+    sets = [
+        opened_at(trial, name="seen", rows="1", opened={**looks, "before": ["2026-11-26T10:00:00+00:00"]}),
+        opened_at(trial, name="new", rows="2", opened={**looks, "before": []}),
+    ]
+    said = [note for note in table(sets).notes if note.startswith("test set")]
+    assert said == [
+        "test set of seen reused: 1 other run or comparison had looked at these test rows before, first on "
+        "2026-11-26T10:00:00+00:00",
+        "test set of new opened once, on 2026-11-27T10:00:00+00:00, after every choice",
+    ]
+
+
+def opened_at(trial: Result, *, name: str, rows: str, opened: dict[str, object]) -> Result:
+    return replace(
+        scored(trial, 0.8, rate=5e-5),
+        recipe={**trial.recipe, "name": name},
+        rows={**trial.rows, "test": 4},
+        scores={"accuracy": Estimate(0.5, 0.1, 0.9, 4)},
+        items=Items.of([rows + each for each in "abcd"], np.array([1.0, 0.0, 1.0, 0.0]), None),
+        opened=opened,
+    )
 
 
 def test_a_table_by_trial_has_a_column_for_each_rate_and_says_what_is_chosen_and_at_the_edge(trial: Result) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from finetune import Frozen, Full, InputError, Recipe, Split, compare, grid, paired, run
 from finetune.report.components import variances
+from finetune.system import System, right
 from finetune.variance import components, crossed_error
-from finetune.verdict import System, right
 
 
 def test_each_part_comes_out_as_large_as_it_was_put_in() -> None:

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from finetune import InputError, Recipe, Result, run
-from finetune.choice import Limits, frontier
+from finetune.choice import Limits, best, frontier
 from finetune.cli import main
 from finetune.items import Items
 from finetune.report import records
 from finetune.report.tables import table
 from finetune.report.verdicts import verdicts
-from finetune.verdict import System, judge, unfit
+from finetune.system import System, unfit
+from finetune.verdict import judge
 
 N = 1000
 IDS = [f"row {number}" for number in range(N)]
@@ -47,9 +48,10 @@ def system(result: Result, name: str, right_SN: Sequence[np.ndarray], seconds: f
     return System(name=name, runs=runs(result, name, right_SN, seconds))
 
 
-def with_score(system: System, score: float) -> System:
+def with_score(system: System, score: float, validated: float = 0.5) -> System:
     estimate = replace(system.runs[0].scores["accuracy"], value=score)
-    return replace(system, runs=tuple(replace(run, scores={"accuracy": estimate}) for run in system.runs))
+    scores = {"scores": {"accuracy": estimate}, "validation": {"accuracy": replace(estimate, value=validated)}}
+    return replace(system, runs=tuple(replace(run, **scores) for run in system.runs))
 
 
 def right(accuracy: float, seeds: int = 3, n: int = N, wrong_from: int = 0) -> list[np.ndarray]:
@@ -278,6 +280,27 @@ def test_below_a_table_of_many_rows_those_of_each_recipe_are_judged_among_themse
     assert f"{name} full and other" not in notes
 
 
+def test_what_is_said_of_a_recipe_is_the_same_below_a_table_in_the_command_and_whatever_else_stands_there(
+    result: Result,
+) -> None:
+    own = [*runs(result, "full", right(0.923)), *runs(result, "lora", right(0.9)), *runs(result, "none", right(0.8))]
+    others = [
+        replace(each, recipe={**each.recipe, "name": name})
+        for name in ("other", "third")
+        for each in own
+        if each.method != "none"
+    ]
+    name = result.recipe["name"]
+    said = [note for note in table(own).notes if f"{name} full is better than {name} lora" in note]
+    assert len(said) == 1
+    assert "among 3 comparisons" in said[0]
+    every = verdicts([*own, *others])
+    assert said[0] in table([*own, *others]).notes
+    assert said[0] in every.notes
+    (across,) = (note for note in every.notes if note.startswith(f"{name} full is better than other lora"))
+    assert "among 16 comparisons" in across  # 3 by 2, 3 by 2 and 2 by 2
+
+
 def test_two_runs_of_one_seed_each_are_told_apart_by_their_test_rows_alone_and_never_called_better(
     result: Result,
 ) -> None:
@@ -325,17 +348,39 @@ def test_the_command_judges_saved_tables(result: Result, tmp_path: Path, capsys:
 
 def test_the_best_within_limits_is_named_with_how_sure_that_is(result: Result) -> None:
     full = runs(result, "full", right(0.95), seconds=600)
-    lora = with_score(system(result, "lora", right(0.93), seconds=50), 0.93).runs
-    frozen = with_score(system(result, "frozen", right(0.85), seconds=10), 0.85).runs
+    lora = with_score(system(result, "lora", right(0.93), seconds=50), 0.93, 0.88).runs
+    frozen = with_score(system(result, "frozen", right(0.85), seconds=10), 0.85, 0.86).runs
     found = verdicts([*full, *lora, *frozen], limits=Limits(minutes=5)).notes
-    assert "within 5 minutes: toy_bert lora scores highest, 93.0 %; better than toy_bert frozen" in found
+    assert (
+        "within 5 minutes: toy_bert lora, highest on the validation rows: 88.0 % of the validation rows and 93.0 % of "
+        "the test rows; better than toy_bert frozen" in found
+    )
     found = verdicts([*full, *lora, *frozen], limits=Limits(minutes=0.5, trained=10**9)).notes
     assert (
-        "within 0.5 minutes, 1,000,000,000 trained parameters: toy_bert frozen scores highest, 85.0 %; nothing else is"
-        in found
+        "within 0.5 minutes, 1,000,000,000 trained parameters: toy_bert frozen, highest on the validation rows: 86.0 % "
+        "of the validation rows and 85.0 % of the test rows; nothing else is" in found
     )
     found = verdicts([*full, *lora, *frozen], limits=Limits(saved_mb=1e-9)).notes
     assert "within 1e-09 MB saved: none of toy_bert full, toy_bert lora, toy_bert frozen" in found
+
+
+def test_test_rows_do_not_choose_what_is_best_within_limits(result: Result) -> None:
+    lora = with_score(system(result, "lora", right(0.93)), 0.93, 0.84)
+    frozen = with_score(system(result, "frozen", right(0.85)), 0.85, 0.86)
+    assert best([lora, frozen], Limits(minutes=5)) is frozen
+    blind = replace(lora, runs=tuple(replace(run, validation={}) for run in lora.runs))
+    assert best([blind], Limits(minutes=5)) is None
+
+
+def test_minutes_of_different_machines_are_limits_apart(result: Result) -> None:
+    here = with_score(system(result, "frozen", right(0.85), seconds=100), 0.85, 0.86).runs
+    away = with_score(system(result, "full", right(0.95), seconds=50), 0.95, 0.96).runs
+    fast = [replace(run, environment={**run.environment, "device": "a GPU"}) for run in away]
+    said = [note for note in verdicts([*here, *fast], limits=Limits(minutes=2)).notes if note.startswith("within 2 m")]
+    assert len(said) == 2
+    assert "within 2 minutes on a GPU, " in said[1]
+    assert [" toy_bert frozen, highest" in note for note in said] == [True, False]
+    assert len([note for note in verdicts([*here, *fast], limits=Limits(trained=10**9)).notes if "within" in note]) == 2
 
 
 def test_a_limit_that_nothing_is_within_by_definition_is_refused() -> None:

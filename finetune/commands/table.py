@@ -63,7 +63,7 @@ class Table(Command):
         table = catalog.table(given.table)
         folder, name = Path(given.out) / "tables", Path(given.table).stem
         earlier = _records(folder, name)
-        if given.recorded and not earlier:
+        if not earlier and (given.recorded or (given.check and not _reproduces(table))):
             _tell_missing(folder / f"{name}.json", given)
         comparison = None if given.recorded else _compare(table, given, earlier if given.missing else [])
         results = earlier if comparison is None else comparison.results
@@ -122,6 +122,11 @@ def _records(folder: Path, name: str) -> list[Result]:
     from finetune.report import records
 
     return records.read(folder, name) if (folder / f"{name}.json").is_file() else []
+
+
+def _reproduces(table: BenchmarkTable) -> bool:
+    """Whether there is a published number that a row is to reproduce."""
+    return any(benchmark.references(row) for benchmark in table.benchmarks for row in benchmark.rows)
 
 
 def _tell_missing(path: Path, given: Any) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from finetune import paired
 from finetune.benchmark import Benchmark, BenchmarkTable, Published, Row
 from finetune.report.groups import Failed, Group, groups
 from finetune.report.labels import labels
 from finetune.report.lengths import lengths
-from finetune.report.notes import held_out, notes
+from finetune.report.notes import held_out, intervals, notes
 from finetune.report.recovery import recovery
 from finetune.report.reproduction import NOT_RUN, measured, outcomes, runs_of
 from finetune.report.tables import MISSING, Table, score_cells, without_idle
 from finetune.result import Result
-from finetune.verdict import System, right, unfit
 
 HEADER = (
     "data",
@@ -51,7 +49,7 @@ def beside(table: BenchmarkTable, results: Iterable[Result], failed: Iterable[Fa
     else:
         found = groups(results, failed)
         rows = tuple(row for each in table.benchmarks for row in _rows(each, found))
-        made = without_idle(Table(HEADER, rows, notes(found)))
+        made = without_idle(Table(HEADER, rows, (*intervals(found), *notes(found))))
     told = outcomes(table, results)
     every = {each.row: each.why for each in told}
     missing = sum(why == NOT_RUN for why in every.values())
@@ -76,10 +74,7 @@ def _ours(benchmark: Benchmark, row: Row, runs: Sequence[Result]) -> tuple[str, 
     if not runs:
         return (*named, *[MISSING] * 8, source)
     score, value, deviation, interval = score_cells(runs, [run for run in runs if run.status == "done"], digits=2)
-    found, system = measured(runs), System(name="", runs=tuple(runs))
-    if not unfit(system):  # then it is over seeds, too
-        over = paired.share(right(system))
-        interval = f"{100 * (over.low or 0):.2f} to {100 * (over.high or 0):.2f}"
+    found = measured(runs)
     counts = (str(runs[0].rows["train"]), str(runs[0].rows["test"]), str(len(runs)))
     return (*named, *counts, score, value, deviation, _points(found and found.error), interval, source)
 

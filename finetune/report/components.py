@@ -5,17 +5,17 @@ From result records alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from finetune.choice import validated
 from finetune.report.families import families
 from finetune.report.groups import Failed, Group, differences, finals, groups
 from finetune.report.tables import MISSING, Table, without_idle
 from finetune.result import Result
+from finetune.system import System, by_draw, stacked, unfit, validated
 from finetune.variance import components
-from finetune.verdict import System, by_draw, stacked, unfit
 
 HEADER = (
     "recipe",
@@ -35,9 +35,12 @@ def variances(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table
     """Standard deviations, in points, of the score of one run, as if only that were left to chance."""
     results = list(results)
     found = groups(finals(results), failed)
+    tried = families(results)
+    shared = Counter(family.names[:3] for family in tried)  # of several, such as by labels, none is the row's
     tuned = {
         family.names[:3]: [100 * validated(each).value for each in family.own if each.validation]
-        for family in families(results)
+        for family in tried
+        if shared[family.names[:3]] == 1
     }
     rows = [
         (*group.names, apart or MISSING, *_row(group), _tuning(tuned.get(group.names, [])))

@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from finetune import paired
-from finetune.choice import validated
 from finetune.errors import InputError
 from finetune.points import Points, Quantity, Series
 from finetune.report import figures
@@ -24,7 +23,7 @@ from finetune.report.responses import responses
 from finetune.report.studies import estimate
 from finetune.result import Result
 from finetune.stats import Estimate
-from finetune.verdict import right
+from finetune.system import right, validated
 
 
 def rates(results: Iterable[Result]) -> Figure:

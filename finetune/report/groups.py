@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune.result import Result
-from finetune.verdict import System, contents, rows_of, unfit
+from finetune.system import System, contents, rows_of, unfit
 
 CONTROLS = {"method": ("Majority", "Surface"), "data": ("Shuffled",), "checkpoint": ("Untrained",)}  # kinds of parts
 AGAIN = "+again"  # what the name of a recipe ends in that was made a second time, to see whether it comes out alike

@@ -18,7 +18,8 @@ from finetune.report.groups import Failed, Group, finals, groups, named_after
 from finetune.report.notes import notes
 from finetune.report.tables import MISSING, Table, without_idle
 from finetune.result import Result
-from finetune.verdict import System, judge, right, rows_of, unfit
+from finetune.system import System, right, rows_of, unfit
+from finetune.verdict import judge
 
 ALL = "all"
 Alike = tuple[str, str, str]
@@ -118,7 +119,10 @@ def _overtaken(every: Sequence[Curve], caps: Sequence[int | None]) -> Iterator[s
     pairs = [pair for one, other in itertools.combinations(every, 2) if len((pair := _pair(one, other, caps)).both) > 1]
     judged = [{cap: judge(both)[0] for cap, both in pair.both.items()} for pair in pairs]
     counted = iter(paired.holm([each.p for found in judged for each in found.values()]))
-    sure = [{cap: each.ours for cap, each in found.items() if next(counted) < paired.LEVEL} for found in judged]
+    sure = [
+        {cap: each.ours for cap, each in found.items() if next(counted) < paired.LEVEL and each.kind != "equivalent"}
+        for found in judged
+    ]
     for pair, better in zip(pairs, sure, strict=True):
         yield f"{pair.one.label} and {pair.other.label}: {pair.leads}; {_where(better)}"
     if count := sum(len(found) for found in judged):

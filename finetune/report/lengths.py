@@ -5,7 +5,6 @@ From result records alone. S seeds, N test items, n of them of one length.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -16,8 +15,7 @@ from finetune.report.notes import notes
 from finetune.report.tables import MISSING, Table, percent, without_idle
 from finetune.result import Result
 from finetune.stats import Estimate
-from finetune.variance import crossed_error
-from finetune.verdict import System, right, unfit
+from finetune.system import System, right, unfit
 
 FEW = 30  # test rows of a length, below which its cell says little
 
@@ -46,27 +44,7 @@ def by_length(group: Group) -> dict[int, Estimate]:
     if measured_N is None:
         return {}
     right_SN = right(system) if len(group.results) > 1 else items.unpacked()[None]
-    return {int(each): interval(right_SN[:, measured_N == each]) for each in np.unique(measured_N)}
-
-
-def interval(right_SN: np.ndarray) -> Estimate:
-    """The mean with its 95 % interval over test items and seeds of the kind that were drawn.
-
-    It is the score interval (Wilson 1927) of as many items as would be so uncertain without seeds, by Student's
-    quantile of what both were estimated from: unlike the mean ± its error it keeps between 0 and 1. Where every seed
-    had all right, or all wrong, nothing is known of seeds, and it is that of the items alone.
-    """
-    from scipy import stats
-
-    seeds, n = right_SN.shape
-    value, items, freedom = float(right_SN.mean()), float(n), math.inf
-    if seeds > 1 and n > 1 and (error := crossed_error(right_SN)):
-        items = value * (1 - value) / error**2
-        freedom = paired.difference(right_SN, np.zeros_like(right_SN)).freedom
-    more = float(stats.t.ppf(0.975, freedom)) ** 2 / items
-    middle = (value + more / 2) / (1 + more)
-    half = math.sqrt(more * value * (1 - value) + more**2 / 4) / (1 + more)
-    return Estimate(value, max(0.0, middle - half), min(1.0, middle + half), n)
+    return {int(each): paired.share(right_SN[:, measured_N == each]) for each in np.unique(measured_N)}
 
 
 def longest(group: Group) -> int | None:

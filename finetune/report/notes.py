@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from finetune.report.groups import AGAIN, Group, comparable, named_after, singles, systems
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
-from finetune.verdict import System, contents, judge, of_one_seed, right, unfit
+from finetune.system import System, contents, right, unfit
+from finetune.verdict import judge, of_one_seed
 from finetune.watch import PATIENCE, TIMES
 
 FEW = 30  # updates of a backbone
@@ -166,6 +167,15 @@ def lost(groups: Sequence[Group]) -> Iterator[str]:
             yield f"{group.label}: {group.failed} of {every} seeds came to no result and are not in the row"
 
 
+def intervals(groups: Sequence[Group]) -> Iterator[str]:
+    """What the interval of each row is over, where there are several seeds."""
+    several = [each for each in groups if len(each.results) > 1 and all(run.status == "done" for run in each.results)]
+    alone = [group.label for group in several if unfit(System(name=group.label, runs=group.results))]
+    if several:
+        but = f", but over test rows alone of {', '.join(dict.fromkeys(alone))}" if alone else ""
+        yield f"95 % interval: over test rows and seeds{but}"
+
+
 def single(groups: Sequence[Group]) -> Iterator[str]:
     """Rows of one seed: the interval is over test rows, and says nothing of what another seed would give."""
     rows = [group for group in groups if group.results]
@@ -195,7 +205,7 @@ def _verdicts(groups: Sequence[Group]) -> Iterator[str]:
             yield f"no verdict on {system.name}: {why}"
     for alike in together:
         few = [alike] if len(alike) <= FEW_ROWS else [own for own in _by_recipe(alike) if len(own) <= FEW_ROWS]
-        for own in few:
+        for own in few:  # what is said of a recipe here is what is said of it among others
             yield from (verdict.sentence for verdict in judge(own))
         if len(alike) > FEW_ROWS:
             here = "only those of one recipe are judged here, and all" if any(len(own) > 1 for own in few) else "judged"
@@ -211,13 +221,17 @@ def _by_recipe(systems: Sequence[System]) -> list[list[System]]:
 
 
 def _controls(groups: Sequence[Group]) -> Iterator[str]:
-    """Rows that a control is not shown to be worse than, each by a verdict on the two alone; and controls that leak."""
+    """Rows that a control is better than or not shown to be worse than, by a verdict on the two alone; what leaks."""
     kept = [group for group in groups if group.results]
     of = {system.name: group for system, group in zip(systems(kept), kept, strict=True)}
     for alike in comparable(systems(kept)):
         controls = [system for system in alike if of[system.name].control]
         for row in (system for system in alike if system not in controls):
-            equals = [each.name for each in controls if _rows(each) <= _rows(row) and not _beats(row, each)]
+            beside = [each for each in controls if _rows(each) <= _rows(row) and not _beats(row, each)]
+            above = [each.name for each in beside if _beats(each, row)]
+            if above:
+                yield f"a control is better than {row.name}: {', '.join(above)}"
+            equals = [each.name for each in beside if each.name not in above]
             if equals:
                 yield f"{row.name} is not shown to be better than a control: {', '.join(equals)}"
         floor = _floor([system for system in controls if of[system.name].settings["method"] == "Majority"])

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from finetune.errors import InputError
 from finetune.report.groups import CONTROLS, Failed, Group, differences, finals, groups
-from finetune.report.notes import notes
+from finetune.report.notes import intervals, notes
 from finetune.report.tables import MISSING, Table, percent
 from finetune.result import Result
-from finetune.stats import Estimate, averaged
+from finetune.stats import Estimate
+from finetune.system import System, estimate
 
 UNTRAINED = "stock_head"
 NAMES = {UNTRAINED: "no training"}
@@ -56,7 +57,7 @@ def recovery(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
         back = [_bought_back(own, stock)] if UNTRAINED in methods else []
         rows.append((*row, *back, *(_milliseconds(own.get(method)) for method in trained)))
     told = () if any(group.attention != "stock" for group in found) else (ALONE,)
-    return Table(header, tuple(rows), (*told, *_bare(bare), *notes(every)))
+    return Table(header, tuple(rows), (*told, *_bare(bare), *intervals(every), *notes(every)))
 
 
 def _bare(groups: Sequence[Group]) -> Iterator[str]:
@@ -81,7 +82,7 @@ def _moved(group: Group | None) -> str:
 
 
 def _cell(group: Group | None) -> str:
-    """Mean over seeds of the headline score, with the interval over test rows."""
+    """Mean over seeds of the headline score, with its interval."""
     if group is None or not group.results:
         return MISSING
     if len(_sound(group)) < len(group.results):
@@ -107,9 +108,9 @@ def _best(groups: dict[str, Group]) -> Estimate | None:
 
 
 def _score(group: Group | None) -> Estimate | None:
-    """The headline score, its value and the ends of its interval means over seeds."""
-    found = [run.scores[run.headline] for run in _sound(group)]
-    return averaged(found) if found else None
+    """The headline score of the runs that came to one."""
+    runs = tuple(_sound(group))
+    return estimate(System(name="", runs=runs)) if runs else None
 
 
 def _update(group: Group | None) -> float | None:

@@ -15,8 +15,9 @@ from finetune.report.groups import Group, fits, groups
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
 from finetune.stats import spread
+from finetune.system import stacked
 from finetune.variance import crossed_error
-from finetune.verdict import signed, stacked
+from finetune.verdict import signed
 
 ERRORS = 2  # standard errors that a number may be off, beside the deviation over seeds
 NOT_RUN = "not run"  # why a row is open

@@ -9,14 +9,13 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from finetune import paired
 from finetune.report.groups import Failed, Group, brief, differences, finals, groups
 from finetune.report.notes import notes
 from finetune.report.shared import shared
 from finetune.report.tables import MISSING, Table, percent, without_idle
 from finetune.result import Result
-from finetune.stats import Estimate, averaged
-from finetune.verdict import System, right, unfit
+from finetune.stats import Estimate
+from finetune.system import System, estimate
 
 RATE = "method.optim.learning_rate"
 
@@ -90,8 +89,7 @@ def _score(group: Group) -> Estimate | None:
     runs = group.results
     if not runs or any(run.status != "done" for run in runs):
         return None
-    system = System(name=group.label, runs=runs)
-    return averaged([run.scores[run.headline] for run in runs]) if unfit(system) else paired.share(right(system))
+    return estimate(System(name=group.label, runs=runs))
 
 
 def _of_runs(response: Response) -> tuple[str, ...]:

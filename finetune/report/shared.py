@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from finetune.choice import validated
 from finetune.report.families import Family, families
 from finetune.report.groups import Failed
 from finetune.report.tables import MISSING, Table, without_idle
 from finetune.report.trials import cell
 from finetune.result import Result
+from finetune.system import validated
 
 OWN = "each its own"
 NOTES = (

@@ -12,11 +12,12 @@ import numpy as np
 from finetune import paired
 from finetune.items import Items
 from finetune.report.groups import Failed, Group, differences, groups
-from finetune.report.notes import changed, lost, short, single
+from finetune.report.notes import changed, intervals, lost, short, single
 from finetune.report.tables import IDLE, MISSING, Table, percent, without_idle
 from finetune.result import Result
 from finetune.shift import Elsewhere, Language, Reference, Shift
-from finetune.stats import Estimate, averaged, mean, proportion
+from finetune.stats import Estimate, averaged, mean
+from finetune.system import System, estimate
 from finetune.verdict import signed
 
 HEADER = (
@@ -75,7 +76,7 @@ def _row(group: Group, apart: str, kept: Sequence[Shift]) -> tuple[str, ...]:
         str(first.rows["train"]),
         str(len(group.results)),
         sound[0].headline if sound else MISSING,
-        ends[0] if ends else percent(averaged([run.scores[run.headline] for run in sound])),
+        ends[0] if ends else percent(estimate(System(name=group.label, runs=tuple(sound)))),
         str(first.rows["test"]),
         *_elsewhere([shift.elsewhere for shift in kept if shift.elsewhere]),
         *_reference([shift.reference for shift in kept if shift.reference]),
@@ -86,7 +87,9 @@ def _elsewhere(found: Sequence[Elsewhere]) -> tuple[str, str, str]:
     if not found:
         return MISSING, MISSING, MISSING
     scores = [next(iter(each.scores.values())) for each in found]
-    return found[0].of, percent(averaged(scores)), str(scores[0].n)
+    items = [each.items for each in found if each.items is not None]
+    over = _share(items) if len(items) == len(found) else averaged(scores)
+    return found[0].of, percent(over), str(scores[0].n)
 
 
 def _reference(found: Sequence[Reference]) -> tuple[str, ...]:
@@ -95,8 +98,8 @@ def _reference(found: Sequence[Reference]) -> tuple[str, ...]:
     before, after = ([each.before for each in found], [each.after for each in found])
     return (
         found[0].of,
-        percent(_shares(before)),
-        percent(_shares(after)),
+        percent(_share(before)),
+        percent(_share(after)),
         _gap(change(before, after)),
         str(before[0].n),
         *_nats([each.language for each in found if each.language]),
@@ -121,8 +124,9 @@ def change(before: Sequence[Items], after: Sequence[Items]) -> Estimate:
     return Estimate(found.value, found.low, found.high, found.n)
 
 
-def _shares(items: Sequence[Items]) -> Estimate:
-    return averaged([proportion(int(each.unpacked().sum()), each.n) for each in items])
+def _share(items: Sequence[Items]) -> Estimate:
+    """Of what was right, with its interval over rows, and over seeds where there are two."""
+    return paired.share(np.stack([each.unpacked() for each in items]).astype(float))
 
 
 def _gap(found: Estimate) -> str:
@@ -132,6 +136,7 @@ def _gap(found: Estimate) -> str:
 
 
 def _notes(rows: Sequence[Group], kept: Sequence[Sequence[Shift]]) -> Iterator[str]:
+    yield from intervals(rows)
     yield from short(rows)
     yield from lost(rows)
     yield from single(rows)

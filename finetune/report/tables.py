@@ -14,9 +14,10 @@ from tabulate import tabulate
 from finetune.outputs import write_text, writing
 from finetune.report.families import chosen, families, looked
 from finetune.report.groups import Failed, Group, differences, finals, groups
-from finetune.report.notes import notes
+from finetune.report.notes import intervals, notes
 from finetune.result import Result
 from finetune.stats import Estimate, spread
+from finetune.system import System, estimate
 
 MISSING = "–"
 GAP, PADDING = 2, 2  # characters between the columns of a terminal, and those that tabulate adds to a header
@@ -147,7 +148,7 @@ def table(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     results = list(results)
     found = groups(finals(results), failed)
     rows = tuple(_row(group, apart or MISSING) for group, apart in zip(found, differences(found), strict=True))
-    below = (*notes(found), *chosen(families(results)), *looked(results))
+    below = (*intervals(found), *notes(found), *chosen(families(results)), *looked(results))
     return without_idle(Table(HEADER, rows, below))
 
 
@@ -196,20 +197,18 @@ def _row(group: Group, apart: str) -> tuple[str, ...]:
 
 
 def score_cells(group: Sequence[Result], sound: Sequence[Result], digits: int = 1) -> tuple[str, str, str, str]:
-    """Name, mean over seeds, their deviation, and the mean interval over test items, its ends with so many digits."""
+    """Name, mean over seeds, their deviation, and the 95 % interval, its ends with so many digits."""
     if len(sound) < len(group):
         ends = {status: sum(run.status == status for run in group) for status in ("diverged", "failed")}
         said = ", ".join(f"{status} ({count})" for status, count in ends.items() if count)
         return (sound[0].headline if sound else MISSING, said, MISSING, MISSING)
     name = sound[0].headline
-    estimates = [result.scores[name] for result in sound]
-    over = spread([100 * estimate.value for estimate in estimates])
+    over = spread([100 * result.scores[name].value for result in sound])
     deviation = MISSING if over.deviation is None else f"{over.deviation:.2f}"
-    ends = [(estimate.low, estimate.high) for estimate in estimates]
-    if any(low is None or high is None for low, high in ends):
+    found = estimate(System(name="", runs=tuple(sound)))
+    if found.low is None or found.high is None:
         return name, f"{over.mean:.2f}", deviation, MISSING
-    low, high = (sum(100 * (end or 0) for end in side) / len(ends) for side in zip(*ends, strict=True))
-    return name, f"{over.mean:.2f}", deviation, f"{low:.{digits}f} to {high:.{digits}f}"
+    return name, f"{over.mean:.2f}", deviation, f"{100 * found.low:.{digits}f} to {100 * found.high:.{digits}f}"
 
 
 def _mean(values: Sequence[float], digits: int) -> str:

@@ -15,7 +15,7 @@ from finetune.outputs import CURVE, read_json, read_lines
 from finetune.points import Points, Quantity, Series
 from finetune.report.groups import brief, groups, systems
 from finetune.result import Result
-from finetune.verdict import System
+from finetune.system import System
 
 QUANTITIES = (
     Quantity(name="loss", steep=True),  # the largest is many times the smallest

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from finetune.choice import validated
 from finetune.report.families import Family, chosen, families
 from finetune.report.groups import Failed
 from finetune.report.tables import MISSING, Table, without_idle
 from finetune.result import Result
+from finetune.system import validated
 
 HEADER = ("recipe", "method", "attention", "settings", "score", "validation rows")
 

@@ -11,7 +11,8 @@ from finetune.report.groups import comparable, finals, groups, singles, systems
 from finetune.report.notes import changed
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
-from finetune.verdict import MARGIN, System, Verdict, check_margin, judge, of_one_seed, signed, unfit
+from finetune.system import System, unfit
+from finetune.verdict import MARGIN, Verdict, check_margin, judge, of_one_seed, signed
 
 ANY = Limits()
 HEADER = (
@@ -44,7 +45,7 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits =
     notes = [verdict.sentence for verdict in found]
     for alike in together:
         if len(alike) > 1:
-            notes += [*_fastest(alike), *([_within(alike, found, limits)] if limits != ANY else [])]
+            notes += [*_fastest(alike), *(_within(alike, found, limits) if limits != ANY else [])]
     notes += changed(kept)
     notes += [f"no verdict on {system.name}: {why}" for system in every if (why := unfit(system))]
     notes += of_one_seed(list(singles(every)))
@@ -52,32 +53,42 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits =
     notes += [f"no verdict on {name}: nothing else was tested on its rows" for name in alone]
     if found:
         notes.append(
-            "p and “better” hold for all comparisons on the same rows together (Holm 1979) and count both test rows "
-            f"and seeds; equivalent is within {100 * margin:g} points (two one-sided tests at 5 %)"
+            "p and “better” hold for all comparisons of one recipe on the same rows together, and for all of two "
+            "recipes (Holm 1979); both count test rows and seeds; equivalent is within "
+            f"{100 * margin:g} points (two one-sided tests at 5 %)"
         )
     return Table(HEADER, tuple(map(_row, found)), tuple(notes))
 
 
-def _fastest(systems: Sequence[System]) -> Iterator[str]:
-    """Of each machine, whose times are not another's: what nothing both beats and takes less time than."""
+def _by_machine(systems: Sequence[System]) -> dict[str, list[System]]:
+    """Times of one machine are not another's. What they are of is empty where all are of one."""
     every: dict[str, list[System]] = {}
     for system in systems:
-        every.setdefault("; ".join(sorted(system.machines)), []).append(system)
-    for machine, beside in every.items():
+        every.setdefault(" on " + "; ".join(sorted(system.machines)), []).append(system)
+    return every if len(every) > 1 else {"": list(systems)}
+
+
+def _fastest(systems: Sequence[System]) -> Iterator[str]:
+    """Of each machine what nothing both beats and takes less time than."""
+    for where, beside in _by_machine(systems).items():
         kept = frontier(beside)
         words = [f"{system.name} {100 * system.score:.1f} % in {duration(system.seconds)}" for system in kept]
         beaten = [system.name for system in beside if system not in kept]
         takes = "takes longer and scores" if len(beaten) == 1 else "take longer and score"
         rest = f"; {' and '.join(beaten)} {takes} no higher" if beaten else ""
-        where = f" on {machine}" if len(every) > 1 else ""
         yield f"{systems[0].runs[0].headline} against time{where}: {', '.join(words)}{rest}"
 
 
-def _within(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limits) -> str:
-    """What to take of the systems that cost no more than that, and how sure it is."""
+def _within(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limits) -> Iterator[str]:
+    """What to take of the systems that cost no more than that, and how sure it is; of each machine, if time counts."""
+    for where, beside in (_by_machine(systems) if limits.minutes is not None else {"": systems}).items():
+        yield f"within {limits}{where}: {_taken(beside, verdicts, limits)}"
+
+
+def _taken(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limits) -> str:
     taken = best(systems, limits)
-    if taken is None:
-        return f"within {limits}: none of {', '.join(system.name for system in systems)}"
+    if taken is None or taken.validated is None:
+        return f"none of {', '.join(system.name for system in systems)}"
     allowed = {system.name for system in systems if limits.allow(system)}
     sure = {"better": "better than", "equivalent": "equivalent to", "undecided": "undecided against"}
     beside = [
@@ -86,7 +97,8 @@ def _within(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limi
         if taken.name in (verdict.ours, verdict.theirs) and {verdict.ours, verdict.theirs} <= allowed
     ]
     known = f"; {', '.join(beside)}" if beside else "; nothing else is"
-    return f"within {limits}: {taken.name} scores highest, {100 * taken.score:.1f} %{known}"
+    score = f"{100 * taken.validated:.1f} % of the validation rows and {100 * taken.score:.1f} % of the test rows"
+    return f"{taken.name}, highest on the validation rows: {score}{known}"
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:

@@ -1,0 +1,118 @@
+"""A way to train and its finished runs: what they scored, on which rows, and whether they can be held against others.
+
+S seeds, N test items.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from finetune import paired
+from finetune.errors import InputError
+from finetune.result import Result
+from finetune.stats import Estimate, averaged
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A way to train, and its finished runs: one for each seed."""
+
+    name: str
+    runs: tuple[Result, ...]
+
+    @property
+    def seconds(self) -> float:
+        """What a run takes, with the features it needs."""
+        return sum(run.seconds["train"] + run.seconds["features"] for run in self.runs) / len(self.runs)
+
+    @property
+    def machines(self) -> set[str]:
+        """Where its runs were made: times of one machine say little of those of another."""
+        return {run.machine for run in self.runs}
+
+    @property
+    def score(self) -> float:
+        """The mean over its runs of the headline."""
+        return sum(run.scores[run.headline].value for run in self.runs) / len(self.runs)
+
+    @property
+    def validated(self) -> float | None:
+        """The same on the validation rows; None: there are none."""
+        found = [validated(run).value for run in self.runs if run.validation]
+        return sum(found) / len(found) if len(found) == len(self.runs) else None
+
+
+def validated(run: Result) -> Estimate:
+    """Its headline score on the validation rows."""
+    return next(iter(run.validation.values()))
+
+
+def unfit(system: System, fewest: int = 2) -> str:
+    """Why no verdict can be made of a system; nothing where one can."""
+    if any(run.status != "done" for run in system.runs):
+        return f"a run {next(run.status for run in system.runs if run.status != 'done')}"
+    if any(run.items is None for run in system.runs):
+        return f"{system.runs[0].headline} has no score for each test row, or the record is of an earlier version"
+    if rows_of(system) is None:
+        return "its runs were tested on different rows"
+    if any(len(sums) > 1 for sums in contents(system.runs).values()):
+        return "its data has changed between its runs"
+    if len(system.runs) < fewest:
+        return "of one seed there is no spread: 2 or more are needed"
+    return ""
+
+
+def rows_of(system: System) -> str | None:
+    """Names the test rows of a system's runs; None where they do not say, or not the same."""
+    names = {run.items.ids if run.items is not None else None for run in system.runs}
+    return names.pop() if len(names) == 1 else None
+
+
+def contents(runs: Iterable[Result]) -> dict[str, dict[str, list[Result]]]:
+    """Which runs had which contents (sha256) of each data set that recipes name; more than one where it has changed."""
+    found: dict[str, dict[str, list[Result]]] = {}
+    for run in runs:
+        named = json.dumps(run.recipe["data"], sort_keys=True)
+        found.setdefault(named, {}).setdefault(run.data["sha256"], []).append(run)
+    return found
+
+
+def right(system: System) -> np.ndarray:
+    """(S, N): whether each run had each test row right, or its score; of several draws of training rows, their means.
+
+    Seeds with the same rows are then no independent trials of what a method makes of such rows.
+
+    Raises:
+        InputError: no verdict can be made of it.
+    """
+    if why := unfit(system):
+        raise InputError(f"no verdict on {system.name}: {why}")
+    of_draw = [stacked(runs) for runs in by_draw(system).values()]
+    return of_draw[0] if len(of_draw) == 1 else np.stack([each_SN.mean(0) for each_SN in of_draw])
+
+
+def estimate(system: System) -> Estimate:
+    """Its mean score, with the 95 % interval over test rows and seeds; over rows alone where no more is known.
+
+    That is so of one seed, and of a score that single rows do not have.
+    """
+    if unfit(system):
+        return averaged([run.scores[run.headline] for run in system.runs])
+    return paired.share(right(system))
+
+
+def stacked(runs: Sequence[Result]) -> np.ndarray:
+    """(S, N): whether each run had each test row right, or its score."""
+    return np.stack([run.items.unpacked() for run in runs if run.items is not None])
+
+
+def by_draw(system: System) -> dict[int, list[Result]]:
+    """The runs by which of the training rows they had."""
+    found: dict[int, list[Result]] = {}
+    for run in system.runs:
+        found.setdefault(run.recipe["split"].get("draw", 0), []).append(run)
+    return found
