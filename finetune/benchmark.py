@@ -157,6 +157,7 @@ class Benchmark:
     data: str  # for people
     runs: tuple[Runs, ...]
     published: tuple[Published, ...] = ()
+    notes: tuple[str, ...] = ()  # what a reader must know and no record says
 
     def __post_init__(self) -> None:
         _hold(self, "benchmark")

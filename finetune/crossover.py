@@ -5,10 +5,13 @@ B budgets of rows, S seeds, N test items, D draws.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from finetune.variance import of_runs
 
 DRAWS = 2000
 PORTION = 200  # draws in memory at a time: each has a number for every item
@@ -26,8 +29,9 @@ class Crossover:
 def crossover(rows: Sequence[int], ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> Crossover:
     """The number of rows from which on ours stays ahead, between two budgets by a line over its logarithm.
 
-    The interval is a percentile bootstrap (Efron 1979): test items are drawn for all budgets at once, as they are the
-    same, and seeds for each system and budget. Of two or three seeds a draw cannot tell much: it is then too narrow.
+    The interval is a percentile bootstrap (Efron 1979) over test items, drawn for all budgets at once, as they are the
+    same. What other seeds would add at each of them is drawn from Student's distribution, as wide as the seeds that
+    there are lie apart beyond what items do: of two or three a bootstrap draws too few that differ.
 
     Args:
         rows: of the budgets, from few to many.
@@ -53,10 +57,12 @@ def crossover(rows: Sequence[int], ours: Sequence[np.ndarray], theirs: Sequence[
 
 
 def _drawn(scores_SN: np.ndarray, share_DN: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The mean over the items of each draw, and over as many seeds as there are, drawn with replacement."""
-    seeds = len(scores_SN)
-    share_DS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(share_DN)) / seeds
-    return ((share_DN @ scores_SN.T) * share_DS).sum(1)
+    """The mean over the items of each draw and over the seeds, with what as many others would add."""
+    mean_D, seeds = share_DN @ scores_SN.mean(0), len(scores_SN)
+    if seeds < 2:
+        return mean_D
+    error = math.sqrt(max(0.0, of_runs(scores_SN)) / seeds)
+    return mean_D + error * rng.standard_t(2 * (seeds - 1), size=len(mean_D))  # of both systems together
 
 
 def _crossing(log_B: np.ndarray, gap_B: np.ndarray) -> float:

@@ -23,10 +23,9 @@ LAYERS = [
         "dropout",
         "signals",
         "watch",
-        "crossover",
         "variance",
     },
-    {"zero"},
+    {"crossover", "zero"},
     {
         "extras",
         "items",

@@ -158,10 +158,18 @@ def test_our_interval_is_over_test_rows_and_seeds_where_records_say_which_rows_w
     scores_SN = np.random.default_rng(0).random((3, 2189)) < np.array([[0.93], [0.95], [0.97]])
     ids = [str(number) for number in range(2189)]
     runs = [replace(run(0.95, seed), items=Items.of(ids, right_N)) for seed, right_N in enumerate(scores_SN)]
-    _, low, high = paired.mean(scores_SN.astype(float))
-    assert cells(beside(one(seeds=3), runs), 0)["95 % interval"] == f"{100 * low:.2f} to 100.00"
-    assert high > 1  # of Student's t; no share is
-    assert high - low > 0.04  # 1.8 points over rows alone
+    over = paired.share(scores_SN.astype(float))
+    assert over.low is not None
+    assert over.high is not None
+    assert cells(beside(one(seeds=3), runs), 0)["95 % interval"] == f"{100 * over.low:.2f} to {100 * over.high:.2f}"
+    assert over.high < 1
+    assert over.high - over.low > 0.04  # 1.8 points over rows alone
+
+
+def test_what_no_record_says_of_a_data_set_stands_below_the_table() -> None:
+    asked = one(seeds=1)
+    noted = replace(asked, benchmarks=tuple(replace(each, notes=("a word",)) for each in asked.benchmarks))
+    assert f"{asked.benchmarks[0].data}: a word" in beside(noted, [run(0.95, 0)]).notes
 
 
 def test_rows_that_were_held_out_of_training_are_told() -> None:

@@ -53,7 +53,8 @@ def beside(table: BenchmarkTable, results: Iterable[Result], failed: Iterable[Fa
     told = outcomes(table, results)
     every = {each.row: each.why for each in told}
     missing = sum(why == NOT_RUN for why in every.values())
-    lines = [*held_out(results), *(each.sentence for each in told if each.kind != "open")]
+    lines = [f"{each.data}: {note}" for each in table.benchmarks for note in each.notes]
+    lines += [*held_out(results), *(each.sentence for each in told if each.kind != "open")]
     lines += [f"open: {missing} of {len(every)} rows were not run"] if missing else []
     fewer = [
         f"{table.name(row)} {n} of {row.seeds}" for row in table.rows if 0 < (n := len(runs_of(row, known))) < row.seeds

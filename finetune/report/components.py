@@ -48,6 +48,11 @@ def variances(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table
     ]
     told = (
         "± is the standard deviation, in points, that the score of one run owes to it alone; in brackets how many",
+        *(
+            ["0.00 of seeds or training rows: what they differ by is no more than the rest makes of it"]
+            if _none(rows)
+            else []
+        ),
         *(["tuning: of the validation scores of all that was tried"] if any(tuned.values()) else []),
     )
     return without_idle(Table(HEADER, tuple(rows), told))
@@ -67,6 +72,11 @@ def _row(group: Group) -> tuple[str, ...]:
     found, n = components(scores_DSN), scores_DSN.shape[2]
     cells = ((found.items, n), (found.seeds, seeds), (found.draws, len(drawn)))
     return (sound[0].headline, value, *(_cell(deviation, count) for deviation, count in cells))
+
+
+def _none(rows: Iterable[Sequence[str]]) -> bool:
+    """Whether a variance of what was drawn several times came out as nothing."""
+    return any(cell.startswith("0.00 (") for row in rows for cell in row[HEADER.index("seeds ±") :])
 
 
 def _cell(deviation: float | None, count: int) -> str:
