@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -99,7 +99,7 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
     pairs = list(itertools.combinations(systems, 2))
     for one, other in pairs:
         _check_alike(one, other)
-    found = [paired.difference(one_SN, other_SN) for one_SN, other_SN in itertools.combinations(scores, 2)]
+    found = [_of_shares(*pair_SN) for pair_SN in itertools.combinations(scores, 2)]
     families = [_family(*pair) for pair in pairs]
     verdicts = dict[int, Verdict]()
     for family in dict.fromkeys(families):
@@ -107,6 +107,13 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
         for number, p in zip(own, paired.holm([found[number].p for number in own]), strict=True):
             verdicts[number] = _verdict(*pairs[number], found[number], p, len(own), margin)
     return [verdicts[number] for number in range(len(pairs))]
+
+
+def _of_shares(one_SN: np.ndarray, other_SN: np.ndarray) -> Difference:
+    """No two are farther apart than none and all, which Student's interval of few seeds knows nothing of."""
+    found = paired.difference(one_SN, other_SN)
+    ends = {name: min(1.0, max(-1.0, getattr(found, name))) for name in ("low", "high", "below", "above")}
+    return replace(found, **ends)
 
 
 def _family(one: System, other: System) -> str | None:

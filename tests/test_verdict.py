@@ -130,6 +130,13 @@ def test_what_could_be_either_is_undecided_and_says_what_would_settle_it(result:
     assert "would be found in 4 of 5 such experiments; within" in found.sentence
 
 
+def test_no_interval_of_two_shares_reaches_beyond_all_and_none(result: Result) -> None:
+    far, near = ([np.arange(N) < count for count in counts] for counts in ((100, 900), (300, 300)))
+    (found,) = judge([system(result, "far", far), system(result, "near", near)])
+    assert (found.found.low, found.found.high) == (-1.0, 1.0)
+    assert "95 % interval -100.00 to +100.00" in found.sentence
+
+
 def test_a_run_and_its_copy_are_never_better_than_each_other(result: Result) -> None:
     (found,) = judge([system(result, "a", right(0.9)), system(result, "b", right(0.9))])
     assert (found.kind, found.found.value) == ("equivalent", 0)
