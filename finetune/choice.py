@@ -41,9 +41,8 @@ def best(systems: Sequence[System], limits: Limits) -> System | None:
 
     None where there is none with validation rows.
     """
-    allowed = [(system.validated, -system.seconds, system) for system in systems if limits.allow(system)]
-    known = [each for each in allowed if each[0] is not None]
-    return max(known, key=lambda each: each[:2], default=(None, 0.0, None))[2]
+    known = [system for system in systems if limits.allow(system) and system.validated is not None]
+    return max(known, key=lambda system: (system.validated or 0.0, -system.seconds), default=None)
 
 
 def frontier(systems: Sequence[System]) -> list[System]:

@@ -377,6 +377,12 @@ def test_test_rows_do_not_choose_what_is_best_within_limits(result: Result) -> N
     assert best([lora, frozen], Limits(minutes=5)) is frozen
     blind = replace(lora, runs=tuple(replace(run, validation={}) for run in lora.runs))
     assert best([blind], Limits(minutes=5)) is None
+    unseen = [replace(run, validation={}) for run in runs(result, "lora", right(0.93))]
+    said = verdicts([*unseen, *runs(result, "full", right(0.8), seconds=600)], limits=Limits(minutes=5)).notes
+    assert (
+        "within 5 minutes: none of toy_bert lora, toy_bert full; of toy_bert lora there are no validation rows to "
+        "choose by" in said
+    )
 
 
 def test_minutes_of_different_machines_are_limits_apart(result: Result) -> None:

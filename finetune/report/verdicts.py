@@ -86,10 +86,11 @@ def _within(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limi
 
 
 def _taken(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limits) -> str:
+    allowed = {system.name for system in systems if limits.allow(system)}
     taken = best(systems, limits)
     if taken is None or taken.validated is None:
-        return f"none of {', '.join(system.name for system in systems)}"
-    allowed = {system.name for system in systems if limits.allow(system)}
+        blind = f"; of {', '.join(allowed)} there are no validation rows to choose by" if allowed else ""
+        return f"none of {', '.join(system.name for system in systems)}{blind}"
     sure = {"better": "better than", "equivalent": "equivalent to", "undecided": "undecided against"}
     beside = [
         f"{sure[verdict.kind]} {({verdict.ours, verdict.theirs} - {taken.name}).pop()}"
