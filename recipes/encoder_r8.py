@@ -2,7 +2,7 @@
 
 Run     finetune run encoder_r8
         accelerate launch recipes/encoder_r8.py
-Expect  accuracy 97.0 % [96.4, 97.6], two minutes (n = 2189, three seeds, 4937 training rows, a core of an Intel Xeon
+Expect  accuracy 97.0 % [96.3, 97.5], two minutes (n = 2189, three seeds, 4937 training rows, a core of an Intel Xeon
         with AMX; records in outputs/tables/scratch.json)
 
 What pretraining is worth is seen beside `bert_r8`: same rows, and a network that has read nothing before. Its word
