@@ -2,7 +2,7 @@
 
 Run     finetune run numbers_es
         accelerate launch recipes/numbers_es.py
-Expect  exact match 99.97 % [99.7, 100] in two minutes (n = 2000, three seeds, 18 000 training rows, a core of an Intel
+Expect  exact match 99.97 % [99.8, 100] in two minutes (n = 2000, three seeds, 18 000 training rows, a core of an Intel
         Xeon with AMX; records in outputs/tables/numbers.json)
 """
 
