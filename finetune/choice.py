@@ -41,8 +41,8 @@ def best(systems: Sequence[System], limits: Limits) -> System | None:
 
     None where there is none with validation rows.
     """
-    known = [system for system in systems if limits.allow(system) and system.validated is not None]
-    return max(known, key=lambda system: (system.validated or 0.0, -system.seconds), default=None)
+    known = [system for system in systems if limits.allow(system) and system.validation is not None]
+    return max(known, key=lambda system: (system.validation or 0.0, -system.seconds), default=None)
 
 
 def frontier(systems: Sequence[System]) -> list[System]:

@@ -47,22 +47,21 @@ def crossover(rows: Sequence[int], ours: Sequence[np.ndarray], theirs: Sequence[
     drawn = []
     for start in range(0, DRAWS, PORTION):
         share_DN = rng.multinomial(n, np.full(n, 1 / n), size=min(PORTION, DRAWS - start)) / n
-        drawn.append(
-            [_drawn(one, share_DN, rng) - _drawn(other, share_DN, rng) for one, other in zip(ours, theirs, strict=True)]
-        )
+        drawn.append([_drawn(*both, share_DN, rng) for both in zip(ours, theirs, strict=True)])
     # A level draw is 0, not the last bit of a sum that each processor adds up in another order.
     gap_DB = np.concatenate(drawn, axis=1).T.round(12)
     low, high = np.percentile([_crossing(log_B, each_B) for each_B in gap_DB], [2.5, 97.5], method="nearest")
     return Crossover(value=_crossing(log_B, gap_B), low=float(low), high=float(high))
 
 
-def _drawn(scores_SN: np.ndarray, share_DN: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The mean over the items of each draw and over the seeds, with what as many others would add."""
-    mean_D, seeds = share_DN @ scores_SN.mean(0), len(scores_SN)
-    if seeds < 2:
-        return mean_D
-    error = math.sqrt(max(0.0, of_runs(scores_SN)) / seeds)
-    return mean_D + error * rng.standard_t(2 * (seeds - 1), size=len(mean_D))  # of both systems together
+def _drawn(ours_SN: np.ndarray, theirs_SN: np.ndarray, share_DN: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The difference of the means over the items of each draw, with what as many other seeds of both would add."""
+    gap_D = share_DN @ (ours_SN.mean(0) - theirs_SN.mean(0))
+    freedom = 2 * (min(len(ours_SN), len(theirs_SN)) - 1)  # of both; of unequal numbers the fewer count, as in `paired`
+    for scores_SN in (ours_SN, theirs_SN) if freedom else ():
+        error = math.sqrt(max(0.0, of_runs(scores_SN)) / len(scores_SN))
+        gap_D = gap_D + error * rng.standard_t(freedom, size=len(gap_D))
+    return gap_D
 
 
 def _crossing(log_B: np.ndarray, gap_B: np.ndarray) -> float:

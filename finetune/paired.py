@@ -148,18 +148,13 @@ def _freedom(variance: Variance, apart: Sequence[Apart], n: float, seeds: float)
     return max(variance.total**2 / squares, seeds - 1.0) if squares else float(n - 1)
 
 
-def mean(scores_SN: np.ndarray) -> tuple[float, float, float]:
-    """The mean score of one system, and its 95 % interval over test items and seeds of the kind that were drawn."""
-    found = difference(scores_SN, np.zeros_like(scores_SN))
-    return found.value, found.low, found.high
-
-
 def share(scores_SN: np.ndarray) -> Estimate:
-    """The same of a share, whose interval keeps between 0 and 1; of one seed it is over items alone.
+    """The mean of scores from 0 to 1, with its 95 % interval over items and seeds; of one seed over items alone.
 
-    It is the score interval (Wilson 1927) of as many items as would be so uncertain without seeds, by Student's
-    quantile of what both were estimated from. Where every seed had all right, or all wrong, nothing is known of seeds,
-    and it is that of the items.
+    It is the score interval (Wilson 1927), which keeps between 0 and 1, of as many items as would be so uncertain
+    without seeds, by Student's quantile of what both were estimated from. Where every seed had all right, or all wrong,
+    nothing is known of seeds, and it is that of the items. Two seeds say little of others: of a hundred made-up
+    experiments it holds the truth in 90 to 98 with two, where it may be very wide, in 92 to 97 with three.
     """
     from scipy import stats
 

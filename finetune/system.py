@@ -40,7 +40,7 @@ class System:
         return sum(run.scores[run.headline].value for run in self.runs) / len(self.runs)
 
     @property
-    def validated(self) -> float | None:
+    def validation(self) -> float | None:
         """The same on the validation rows; None: there are none."""
         found = [validated(run).value for run in self.runs if run.validation]
         return sum(found) / len(found) if len(found) == len(self.runs) else None

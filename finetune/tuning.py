@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ class Tuning:
     recipes: tuple[Recipe, ...]
     trials: tuple[Result, ...]  # and those that show what one learning rate for all would do
     failures: tuple[Failure, ...]  # recipes none of whose trials came to a score
+    chosen: datetime  # when the last trial that chooses was made, in local time
 
 
 def trials(recipe: Recipe, count: int) -> list[Recipe]:
@@ -67,6 +68,8 @@ def tune(
     }
     engine, out, progress = engine or Here(), Path(out), progress or Silent()
     outcomes = engine.run(runs, out, progress, {})
+    made = [each.before for each in outcomes.values() if isinstance(each, Result) and each.before is not None]
+    last = max(made) if made and len(made) == len(outcomes) else datetime.now()
     chosen, results, failures = list[Recipe](), list[Result](), list[Failure]()
     rates = dict[Recipe, float]()
     for recipe, tries in asked.items():
@@ -89,7 +92,7 @@ def tune(
                 results.append(replace(each, shared=True))
             else:
                 progress.say(f"{there[recipe]}: {each.reason}")
-    return Tuning(tuple(chosen), tuple(results), tuple(failures))
+    return Tuning(tuple(chosen), tuple(results), tuple(failures), last)
 
 
 def _shared(rates: Mapping[Recipe, float], asked: Mapping[Recipe, Sequence[Recipe]]) -> dict[Recipe, str]:
@@ -107,11 +110,15 @@ def _why(found: Iterable[Result | Failure]) -> str:
     return "; ".join(dict.fromkeys(reasons))
 
 
-def opened(results: Sequence[Result], out: str | Path) -> tuple[Result, ...]:
+def opened(results: Sequence[Result], chosen: datetime, out: str | Path) -> tuple[Result, ...]:
     """The results of what was chosen, with when their test rows were looked at, and when before by anything else.
 
     A comparison is the recipes it compares, whatever their seeds; made again it looks at nothing new. Before it looked
-    other comparisons, and every run of another recipe that was scored on these rows and lies below `out`.
+    other comparisons, and every run that was scored on these rows and lies below `out`: of another recipe, or of one of
+    these before the last trial.
+
+    Args:
+        chosen: when the last trial was made, in local time.
 
     Raises:
         InputError: the folder cannot be written.
@@ -120,19 +127,25 @@ def opened(results: Sequence[Result], out: str | Path) -> tuple[Result, ...]:
     key = content_key(*sorted(own))
     known = read_lines(path) if path.is_file() else []
     times: dict[str, Mapping[str, Any]] = {}
-    for rows in dict.fromkeys(each.items.ids for each in results if each.items is not None):
+    for rows in dict.fromkeys(_rows(each.to_json()) for each in results if each.items is not None):
         of_rows = [each for each in known if each["rows"] == rows]
         place = next((place for place, each in enumerate(of_rows) if each["comparison"] == key), None)
         if place is None:
-            told = own.union(*(each.get("recipes", ()) for each in of_rows))
-            before = sorted([*(each["time"] for each in of_rows), *_scored(Path(out), rows, told)])
+            told = set[str]().union(*(each.get("recipes", ()) for each in of_rows))
+            scored = _scored(Path(out), rows, told, lambda recipe, time: recipe in own and time > chosen)
+            before = sorted([*(each["time"] for each in of_rows), *scored])
             place, time = len(of_rows), _said(datetime.now())
             line = {"rows": rows, "comparison": key, "time": time, "before": before, "recipes": sorted(own)}
             of_rows.append(line)
             _append(path, line)
         before = of_rows[place].get("before", [each["time"] for each in of_rows[:place]])
         times[rows] = {"time": of_rows[place]["time"], "comparison": key, "before": before}
-    return tuple(replace(each, opened=times.get(each.items.ids) if each.items else None) for each in results)
+    return tuple(replace(each, opened=times[_rows(each.to_json())] if each.items else None) for each in results)
+
+
+def _rows(record: Mapping[str, Any]) -> str:
+    """Names the test rows of a record: of two data sets they may have the same ids."""
+    return " ".join(((record.get("items") or {}).get("ids", ""), record["data"]["sha256"]))
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:
@@ -140,11 +153,16 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def _scored(out: Path, rows: str, told: Container[str]) -> list[str]:
-    """When runs of recipes that are not told of yet were first scored on the rows, whatever their seeds."""
+def _scored(out: Path, rows: str, told: Container[str], after: Callable[[str, datetime], bool]) -> list[str]:
+    """When runs of recipes that are not told of yet were first scored on the rows, whatever their seeds.
+
+    Args:
+        after: whether one was only made when all was chosen.
+    """
     first: dict[str, datetime] = {}
     for time, record in finished_runs(out):
-        if (record.get("items") or {}).get("ids") == rows and (recipe := _but_for_seed(record["recipe"])) not in told:
+        recipe = _but_for_seed(record["recipe"])
+        if _rows(record) == rows and recipe not in told and not after(recipe, time):
             first[recipe] = min(time, first.get(recipe, time))
     return [_said(time) for time in first.values()]
 

@@ -20,6 +20,7 @@ from finetune.system import System, by_draw, contents, right, rows_of, stacked
 
 FREE = 0.01  # seconds; what takes less has not trained, and nothing is so many times that
 FEW_PAIRS = 6  # of one seed each
+DRAWS = "draws of training rows"
 MARGIN = 0.01  # of the score: systems that differ by less are taken for equals
 
 
@@ -32,8 +33,8 @@ class Verdict:
     theirs: str
     metric: str
     found: Difference
-    p: float  # of no difference, as it counts among all that were judged together
-    among: int  # so many, of one recipe or of two each
+    p: float  # of no difference, as it counts among all of its recipe, or all of two recipes
+    among: int  # so many
     margin: float
     cost: float | None  # seconds of a run of ours over those of theirs; None: of different machines
     items: int | None  # about how many test items, at these seeds, would settle it; None: no number would, or it is
@@ -205,7 +206,7 @@ def _verdict(one: System, other: System, found: Difference, p: float, among: int
         cost=_ratio(one.seconds, other.seconds) if one.machines == other.machines else None,
         items=items,
         seeds=seeds,
-        unit="seeds" if len(by_draw(one)) == 1 else "draws of training rows",
+        unit="seeds" if len(by_draw(one)) == 1 else DRAWS,
     )
 
 

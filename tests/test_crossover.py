@@ -52,7 +52,7 @@ def test_the_interval_covers_the_crossing_as_often_as_it_says() -> None:
 
 @pytest.mark.parametrize("seeds", [2, 5])
 def test_the_interval_covers_the_crossing_also_where_seeds_decide(seeds: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn with replacement two seeds cover it in 80 of 100 experiments, five in 90."""
+    """Drawn with replacement two seeds cover it in 80 of 100 experiments."""
     monkeypatch.setattr("finetune.crossover.DRAWS", 300)
     rng, inside, draws = np.random.default_rng(2), 0, 200
     shifts, spread = ((-0.1, 0.4, 1.0), (0.3, 0.5, 0.6)), math.sqrt(1.2**2 + 0.7**2 + 0.4**2)

@@ -540,7 +540,7 @@ def test_a_table_has_the_correlation_in_percent_the_error_in_its_unit_and_no_ver
     assert row["value %"] == f"{100 * results[0].scores['pearson'].value:.2f}"
     off = results[0].scores["mae"]
     told = f"toy_bert frozen {off.value:.3g} ({off.low:.3g} to {off.high:.3g})"
-    assert f"mean absolute error, in the unit of the values: {told}" in found.notes
+    assert f"mean absolute error, in the unit of the values (95 % interval over test rows alone): {told}" in found.notes
     unfit = "no verdict on toy_bert frozen: pearson has no score for each test row"
     assert any(each.startswith(unfit) for each in found.notes)
 

@@ -59,8 +59,16 @@ def test_a_row_is_the_mean_over_seeds_with_their_deviation_and_the_interval_over
 def test_a_score_that_no_row_has_of_its_own_keeps_the_interval_over_items_and_that_is_told(result: Result) -> None:
     runs = [replace(with_seed(result, seed, value), items=None) for seed, value in enumerate((0.8, 0.9))]
     assert cells(runs)["95 % interval"] == "75.0 to 90.0"  # the means of the ends
-    said = table(runs).notes
-    assert "95 % interval: over test rows and seeds, but over test rows alone of toy_bert full" in said
+    assert "95 % interval: over test rows alone" in table(runs).notes
+    lora = [replace(with_settings(each), items=result.items) for each in runs]
+    said = "95 % interval: over test rows and seeds, but over test rows alone of toy_bert full"
+    assert said in table([*runs, *lora]).notes
+    drawn = [
+        replace(each, recipe={**each.recipe, "split": {**each.recipe["split"], "draw": draw}})
+        for each in lora
+        for draw in (0, 1)
+    ]
+    assert "95 % interval: over test rows and draws of training rows" in table(drawn).notes
 
 
 def test_of_one_seed_there_is_no_deviation(result: Result) -> None:

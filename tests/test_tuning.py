@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -154,34 +156,64 @@ class Diverging(Full):
 def test_a_second_comparison_on_the_same_test_rows_is_told_and_the_same_one_again_is_not(
     toy: Callable[[str], Recipe], tmp_path: Path
 ) -> None:
+    start = datetime.now()
     one = run(with_method(toy, Frozen(penalty=1e-2)), out=tmp_path)
-    (first,) = opened([one], tmp_path)
-    (again,) = opened([one], tmp_path)
+    (first,) = opened([one], start, tmp_path)
+    (again,) = opened([one], start, tmp_path)
     assert first.opened == again.opened
     assert first.opened is not None
     assert first.opened["before"] == []
     other = run(with_method(toy, Frozen(penalty=1e-1)), out=tmp_path)
-    (second,) = opened([other], tmp_path)
+    (second,) = opened([other], start, tmp_path)
     assert second.opened is not None
     assert second.opened["before"] == [first.opened["time"]]
     assert len((tmp_path / OPENINGS).read_text().splitlines()) == 2
     assert any("test set opened once, on 20" in note for note in table([first]).notes)
-    assert any("test set reused: 1 other run or comparison had" in note for note in table([second]).notes)
-    assert opened([one], tmp_path)[0].opened["before"] == []  # what came later takes nothing away
+    assert any("test set reused: at least 1 other run or comp" in note for note in table([second]).notes)
+    assert opened([one], start, tmp_path)[0].opened["before"] == []  # what came later takes nothing away
 
 
 def test_a_run_that_was_scored_on_the_rows_before_counts_as_a_look_though_it_was_of_no_comparison(
     toy: Callable[[str], Recipe], tmp_path: Path
 ) -> None:
+    start = datetime.now()
     for seed in (0, 1):
         run(replace(with_method(toy, Frozen(penalty=1e-1)), seed=seed), out=tmp_path)
-    (chosen,) = opened([run(with_method(toy, Frozen(penalty=1e-2)), out=tmp_path)], tmp_path)
+    (chosen,) = opened([run(with_method(toy, Frozen(penalty=1e-2)), out=tmp_path)], start, tmp_path)
     assert chosen.opened is not None
     assert len(chosen.opened["before"]) == 1  # of one recipe with two seeds
-    assert any("test set reused: 1 other run or comparison had" in note for note in table([chosen]).notes)
     run(with_method(toy, Frozen(penalty=1.0)), out=tmp_path)
-    (again,) = opened([chosen], tmp_path)
-    assert again.opened == chosen.opened  # what came later takes nothing away
+    (again,) = opened([chosen], start, tmp_path)
+    assert again.opened == chosen.opened
+
+
+def test_a_run_of_what_is_chosen_later_is_a_look_if_the_trials_were_not_made_yet(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = with_method(toy, Frozen(penalty=1e-2))
+    early = run(replace(recipe, seed=7), out=tmp_path)
+    assert early.folder is not None
+    os.utime(early.folder / "result.json", (86_400, 86_400))
+    (chosen,) = opened([run(recipe, out=tmp_path)], datetime.now() - timedelta(hours=1), tmp_path)
+    assert chosen.opened is not None
+    assert [each[:4] for each in chosen.opened["before"]] == ["1970"]
+
+
+def test_trials_are_made_by_the_time_that_is_said(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    start = datetime.now()
+    first = tune([toy("bert")], 2, out=tmp_path)
+    assert start <= first.chosen <= datetime.now()
+    again = tune([toy("bert")], 2, out=tmp_path)
+    assert abs(again.chosen - first.chosen) < timedelta(seconds=2)  # when they were made, not when they were read
+
+
+def test_rows_of_the_same_ids_in_another_data_set_are_others(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    start = datetime.now()
+    one = run(with_method(toy, Frozen(penalty=1e-2)), out=tmp_path)
+    opened([one], start, tmp_path)
+    (other,) = opened([replace(one, data={**one.data, "sha256": "0" * 64})], start, tmp_path)
+    assert other.opened is not None
+    assert other.opened["before"] == []
 
 
 def test_of_two_test_sets_that_were_opened_in_one_second_each_is_told_by_its_recipe(trial: Result) -> None:
@@ -192,7 +224,7 @@ def test_of_two_test_sets_that_were_opened_in_one_second_each_is_told_by_its_rec
     ]
     said = [note for note in table(sets).notes if note.startswith("test set")]
     assert said == [
-        "test set of seen reused: 1 other run or comparison had looked at these test rows before, first on "
+        "test set of seen reused: at least 1 other run or comparison had looked at these test rows before, first on "
         "2026-11-26T10:00:00+00:00",
         "test set of new opened once, on 2026-11-27T10:00:00+00:00, after every choice",
     ]
@@ -370,7 +402,7 @@ def test_a_table_by_labels_has_a_column_for_each_budget_and_says_who_leads_from_
     found = grid.compare(grid.seeds(recipes, 2), out=tmp_path).table(labels)
     assert found.header[-3:] == ("4", "8", "all")
     assert len(found.rows) == 2
-    assert all("±" in cell for row in found.rows for cell in row[-3:])
+    assert all(" to " in cell for row in found.rows for cell in row[-3:])
     notes = "\n".join(found.notes)
     assert "toy_bert, training rows: 4 12, 8 24, all 54" in notes
     assert "toy_bert full" in notes
@@ -387,7 +419,7 @@ def test_controls_are_rows_of_a_table_by_labels_and_have_no_part_in_who_leads(
     found = labels(results)
     rows = [("toy_bert", "frozen"), ("toy_bert", "full"), ("toy_bert", "majority"), ("toy_bert+untrained", "frozen")]
     assert [row[:2] for row in found.rows] == rows
-    assert all("±" in cell for row in found.rows for cell in row[-2:])
+    assert all(" to " in cell for row in found.rows for cell in row[-2:])
     (line,) = [note for note in found.notes if "leads" in note]
     assert "majority" not in line
     assert "untrained" not in line

@@ -96,7 +96,7 @@ def _compared(recipes: list[Recipe], given: Any, progress: Silent) -> Comparison
         return comparison
     return replace(
         comparison,
-        results=opened(comparison.results, given.out) if commands.first() else comparison.results,
+        results=opened(comparison.results, found.chosen, given.out) if commands.first() else comparison.results,
         failures=(*found.failures, *comparison.failures),
         trials=found.trials,
     )

@@ -20,7 +20,11 @@ class Verdict(Command):
         parser.add_argument(
             "--margin", type=float, default=1.0, help="points within which two are taken for equals (default: 1)"
         )
-        parser.add_argument("--minutes", type=float, help="also say which is best of those that train no longer")
+        parser.add_argument(
+            "--minutes",
+            type=float,
+            help="also say which is best, by validation rows, of those that train no longer; machine by machine",
+        )
         parser.add_argument("--saved-mb", type=float, help="the same of those whose trained part takes no more disk")
         parser.add_argument("--trained", type=int, help="the same of those that train no more parameters")
         commands.takes_format(parser)

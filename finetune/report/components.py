@@ -76,7 +76,8 @@ def _row(group: Group) -> tuple[str, ...]:
 
 def _none(rows: Iterable[Sequence[str]]) -> bool:
     """Whether a variance of what was drawn several times came out as nothing."""
-    return any(cell.startswith("0.00 (") for row in rows for cell in row[HEADER.index("seeds ±") :])
+    first, end = HEADER.index("seeds ±"), HEADER.index("tuning ±")
+    return any(cell.startswith("0.00 (") for row in rows for cell in row[first:end])
 
 
 def _cell(deviation: float | None, count: int) -> str:

@@ -88,15 +88,15 @@ def chosen(families: Iterable[Family]) -> Iterator[str]:
 
 def looked(results: Sequence[Result]) -> Iterator[str]:
     """Whether the test rows of what was chosen were new to those who chose."""
-    of_rows: dict[str, list[Result]] = {}
+    of_rows: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         if result.opened is not None and result.items is not None:
-            of_rows.setdefault(result.items.ids, []).append(result)
+            of_rows.setdefault((result.items.ids, result.data["sha256"]), []).append(result)
     for runs in of_rows.values():
         opened, names = runs[0].opened or {}, ", ".join(dict.fromkeys(run.recipe["name"] for run in runs))
         of = f" of {names}" if len(of_rows) > 1 else ""
         if before := opened["before"]:
             others = "1 other run or comparison" if len(before) == 1 else f"{len(before)} other runs or comparisons"
-            yield f"test set{of} reused: {others} had looked at these test rows before, first on {before[0]}"
+            yield f"test set{of} reused: at least {others} had looked at these test rows before, first on {before[0]}"
         else:
             yield f"test set{of} opened once, on {opened['time']}, after every choice"

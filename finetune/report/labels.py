@@ -10,15 +10,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from finetune import paired
 from finetune.crossover import crossover
 from finetune.report.groups import Failed, Group, finals, groups, named_after
 from finetune.report.notes import notes
-from finetune.report.tables import MISSING, Table, without_idle
+from finetune.report.tables import MISSING, Table, percent, without_idle
 from finetune.result import Result
-from finetune.system import System, right, rows_of, unfit
+from finetune.system import System, estimate, right, rows_of, unfit
 from finetune.verdict import judge
 
 ALL = "all"
@@ -56,7 +54,7 @@ def labels(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table:
     header = ("recipe", "method", "attention", "test rows", "seeds", "score", *(_said(cap) for cap in caps))
     rows = tuple(_row(curve, caps) for curve in found)
     told = [
-        "columns: labels of each class; ± is half of the 95 % interval over test rows and seeds",
+        "columns: labels of each class; in brackets the 95 % interval, over test rows and seeds where there are two",
         *_rows_of_caps(found, caps),
         *_overtaken([curve for curve in found if not curve.control], caps),
     ]
@@ -93,14 +91,12 @@ def _seeds(curve: Curve) -> list[int]:
 
 
 def _cell(curve: Curve, cap: int | None) -> str:
-    group, system = curve.budgets.get(cap), curve.system(cap)
-    if system is not None:
-        value, low, high = paired.mean(right(system))
-        return f"{100 * value:.1f} ±{50 * (high - low):.1f}"
-    sound = [run for run in group.results if run.scores] if group is not None else []
-    if group is None or not sound:
-        return MISSING if group is None or not group.results else group.results[0].status
-    return f"{100 * np.mean([run.scores[run.headline].value for run in sound]):.1f}"
+    group = curve.budgets.get(cap)
+    runs = group.results if group is not None else ()
+    ends = [run.status for run in runs if run.status != "done"]
+    if not runs or ends:
+        return ends[0] if ends else MISSING
+    return percent(estimate(System(name=curve.label, runs=runs)))
 
 
 def _rows_of_caps(every: Sequence[Curve], caps: Sequence[int | None]) -> Iterator[str]:

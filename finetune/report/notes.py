@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from finetune.report.groups import AGAIN, Group, comparable, named_after, singles, systems
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
-from finetune.system import System, contents, right, unfit
-from finetune.verdict import judge, of_one_seed
+from finetune.system import System, by_draw, contents, right, unfit
+from finetune.verdict import DRAWS, judge, of_one_seed
 from finetune.watch import PATIENCE, TIMES
 
 FEW = 30  # updates of a backbone
@@ -144,7 +144,7 @@ def _errors(groups: Sequence[Group]) -> Iterator[str]:
         if off:
             found.append(f"{group.label} {_off(averaged(off))}")
     if found:
-        yield f"mean absolute error, in the unit of the values: {', '.join(found)}"
+        yield f"mean absolute error, in the unit of the values (95 % interval over test rows alone): {', '.join(found)}"
 
 
 def _off(found: Estimate) -> str:
@@ -168,12 +168,16 @@ def lost(groups: Sequence[Group]) -> Iterator[str]:
 
 
 def intervals(groups: Sequence[Group]) -> Iterator[str]:
-    """What the interval of each row is over, where there are several seeds."""
-    several = [each for each in groups if len(each.results) > 1 and all(run.status == "done" for run in each.results)]
-    alone = [group.label for group in several if unfit(System(name=group.label, runs=group.results))]
-    if several:
-        but = f", but over test rows alone of {', '.join(dict.fromkeys(alone))}" if alone else ""
-        yield f"95 % interval: over test rows and seeds{but}"
+    """What the interval of each row is over, where there are several seeds, or draws of training rows."""
+    kept = [System(name=each.label, runs=each.results) for each in groups if len(each.results) > 1]
+    several = [each for each in kept if all(run.status == "done" for run in each.runs)]
+    alone = list(dict.fromkeys(each.name for each in several if unfit(each)))
+    over = dict.fromkeys("seeds" if len(by_draw(each)) == 1 else DRAWS for each in several if not unfit(each))
+    if over:
+        but = f", but over test rows alone of {', '.join(alone)}" if alone else ""
+        yield f"95 % interval: over test rows and {' or '.join(over)}{but}"
+    elif alone:
+        yield "95 % interval: over test rows alone"
 
 
 def single(groups: Sequence[Group]) -> Iterator[str]:

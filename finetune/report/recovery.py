@@ -98,7 +98,7 @@ def _bought_back(own: dict[str, Group], stock: dict[str, Group]) -> str:
     if left is None or before is None or best is None or whole is None:
         return MISSING
     if left.high is None or before.low is None or before.low <= left.high:
-        return MISSING  # what is lost is within the noise of the test rows, and has no shares
+        return MISSING  # what is lost is within the noise, and has no shares
     return f"{100 * (best.value - left.value) / (whole.value - left.value):.0f}"
 
 

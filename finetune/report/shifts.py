@@ -88,7 +88,8 @@ def _elsewhere(found: Sequence[Elsewhere]) -> tuple[str, str, str]:
         return MISSING, MISSING, MISSING
     scores = [next(iter(each.scores.values())) for each in found]
     items = [each.items for each in found if each.items is not None]
-    over = _share(items) if len(items) == len(found) else averaged(scores)
+    alike = len(items) == len(found) and len({each.ids for each in items}) == 1
+    over = _share(items) if alike else averaged(scores)
     return found[0].of, percent(over), str(scores[0].n)
 
 

@@ -88,8 +88,9 @@ def _within(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limi
 def _taken(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limits) -> str:
     allowed = {system.name for system in systems if limits.allow(system)}
     taken = best(systems, limits)
-    if taken is None or taken.validated is None:
-        blind = f"; of {', '.join(allowed)} there are no validation rows to choose by" if allowed else ""
+    unknown = [system.name for system in systems if system.name in allowed and system.validation is None]
+    blind = f"; of {', '.join(unknown)} there are no validation rows to choose by" if unknown else ""
+    if taken is None or taken.validation is None:
         return f"none of {', '.join(system.name for system in systems)}{blind}"
     sure = {"better": "better than", "equivalent": "equivalent to", "undecided": "undecided against"}
     beside = [
@@ -98,8 +99,8 @@ def _taken(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limit
         if taken.name in (verdict.ours, verdict.theirs) and {verdict.ours, verdict.theirs} <= allowed
     ]
     known = f"; {', '.join(beside)}" if beside else "; nothing else is"
-    score = f"{100 * taken.validated:.1f} % of the validation rows and {100 * taken.score:.1f} % of the test rows"
-    return f"{taken.name}, highest on the validation rows: {score}{known}"
+    score = f"{100 * taken.validation:.1f} % of the validation rows and {100 * taken.score:.1f} % of the test rows"
+    return f"{taken.name}, highest on the validation rows: {score}{known}{blind}"
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
