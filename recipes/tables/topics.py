@@ -1,9 +1,9 @@
 """News by topic (R8, R52, 20 Newsgroups): a small BERT and a small GPT beside the published graph networks.
 
 Run     finetune table topics
-Expect  about a day on two cores, of which parts were timed (R52: 15 minutes a run of LoRA, half an hour one of random
-        weights, on one core each); the trained runs of bert_r52, bert_20ng and gpt_r8 took six minutes on an H100, 15
-        at a time. Nothing published is to be reproduced, for no published row starts from these checkpoints
+Expect  about six hours on two cores, two runs at a time (`OMP_NUM_THREADS=1`), of which these were timed: R52 17
+        minutes a run of LoRA and 26 a full one, SmolLM2 on R8 7 and 9. The trained runs of bert_20ng are of an H100.
+        Nothing published is to be reproduced, for no published row starts from these checkpoints
 
 The published rows are one run each, with the test set looked at after every epoch.
 """
