@@ -274,8 +274,9 @@ def test_compare_prints_and_saves_the_table_and_a_second_call_only_reads(
     code, out, err = answer(capsys, *arguments)
     assert code == 0
     assert [line.split()[:2] for line in out.splitlines()[2:5]] == [["mine", m] for m in ("frozen", "lora", "full")]
-    blank, repeated, few, *verdicts = out.splitlines()[5:]
-    assert (blank, repeated) == ("", "mine: 8 of 8 test texts also in train; that flatters every method alike")
+    blank, over, repeated, few, *verdicts = out.splitlines()[5:]
+    assert (blank, over) == ("", "95 % interval: over test rows and seeds")
+    assert repeated == "mine: 8 of 8 test texts also in train; that flatters every method alike"
     assert few.startswith("few updates, which is no verdict on a method: mine lora 4, mine full 4; ")
     assert len(verdicts) == 3
     assert all("8 test rows, 2 seeds" in line for line in verdicts)
@@ -347,7 +348,7 @@ def test_tables_prints_from_the_records_alone_in_any_format(capsys: pytest.Captu
     first, second = out.split("\n\n")
     shown = [line.split(",")[:2] for line in first.splitlines()[1:]]
     assert shown == [["numbers_es", "scratch"]]
-    assert len(second.splitlines()) == 10
+    assert len(second.splitlines()) == 16  # a header, and five rows of each recipe
     assert sorted((saved / "tables").iterdir()) == before
 
 
