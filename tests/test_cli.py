@@ -450,7 +450,11 @@ def test_two_processes_train_together_and_give_one_result_that_counts_every_row_
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     command = [sys.executable, *launch, str(mine), "--method", "lora", "--out", str(tmp_path / "out")]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"},
     )
     assert done.returncode == 0, done.stderr
     (record,) = (tmp_path / "out" / "mine").glob("*/result.json")
