@@ -74,6 +74,11 @@ class Result:
         return next(iter(self.scores), "")
 
     @property
+    def test_set(self) -> str | None:
+        """Names its test rows, of whose ids another data set may have the same; None: no row has a score of its own."""
+        return None if self.items is None else f"{self.items.ids} {self.data['sha256']}"
+
+    @property
     def trial(self) -> bool:
         """Whether it was made beside a choice, and saw no test row."""
         return self.rows["test"] == 0

@@ -35,6 +35,11 @@ class System:
         return {run.machine for run in self.runs}
 
     @property
+    def unit(self) -> str:
+        """What its scores are independent of each other by."""
+        return "seeds" if len(by_draw(self)) == 1 else "draws of training rows"
+
+    @property
     def score(self) -> float:
         """The mean over its runs of the headline."""
         return sum(run.scores[run.headline].value for run in self.runs) / len(self.runs)

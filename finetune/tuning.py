@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -124,28 +125,28 @@ def opened(results: Sequence[Result], chosen: datetime, out: str | Path) -> tupl
         InputError: the folder cannot be written.
     """
     own, path = {_but_for_seed(each.recipe) for each in results}, Path(out) / OPENINGS
-    key = content_key(*sorted(own))
-    known = read_lines(path) if path.is_file() else []
+    key, known = content_key(*sorted(own)), read_lines(path) if path.is_file() else []
+    opened_before = {each["rows"] for each in known if each["comparison"] == key}
+    sets = dict.fromkeys(each.test_set for each in results if each.test_set is not None)
+    scored = _scored(Path(out)) if set(sets) - opened_before else {}
     times: dict[str, Mapping[str, Any]] = {}
-    for rows in dict.fromkeys(_rows(each.to_json()) for each in results if each.items is not None):
+    for rows in sets:
         of_rows = [each for each in known if each["rows"] == rows]
-        place = next((place for place, each in enumerate(of_rows) if each["comparison"] == key), None)
-        if place is None:
+        if rows not in opened_before:
             told = set[str]().union(*(each.get("recipes", ()) for each in of_rows))
-            scored = _scored(Path(out), rows, told, lambda recipe, time: recipe in own and time > chosen)
-            before = sorted([*(each["time"] for each in of_rows), *scored])
-            place, time = len(of_rows), _said(datetime.now())
+            looks = {
+                recipe: _said(time)
+                for recipe, time in sorted(scored.get(rows, ()), key=lambda look: look[1], reverse=True)
+                if recipe not in told and (recipe not in own or time <= chosen)
+            }  # of several seeds the first
+            before, time = sorted([*(each["time"] for each in of_rows), *looks.values()]), _said(datetime.now())
             line = {"rows": rows, "comparison": key, "time": time, "before": before, "recipes": sorted(own)}
             of_rows.append(line)
             _append(path, line)
+        place = next(place for place, each in enumerate(of_rows) if each["comparison"] == key)
         before = of_rows[place].get("before", [each["time"] for each in of_rows[:place]])
         times[rows] = {"time": of_rows[place]["time"], "comparison": key, "before": before}
-    return tuple(replace(each, opened=times[_rows(each.to_json())] if each.items else None) for each in results)
-
-
-def _rows(record: Mapping[str, Any]) -> str:
-    """Names the test rows of a record: of two data sets they may have the same ids."""
-    return " ".join(((record.get("items") or {}).get("ids", ""), record["data"]["sha256"]))
+    return tuple(replace(each, opened=times[each.test_set] if each.test_set else None) for each in results)
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:
@@ -153,18 +154,15 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def _scored(out: Path, rows: str, told: Container[str], after: Callable[[str, datetime], bool]) -> list[str]:
-    """When runs of recipes that are not told of yet were first scored on the rows, whatever their seeds.
-
-    Args:
-        after: whether one was only made when all was chosen.
-    """
-    first: dict[str, datetime] = {}
+def _scored(out: Path) -> dict[str, list[tuple[str, datetime]]]:
+    """Which recipes were scored on which test rows by runs below the folder, and when; old records are passed over."""
+    found: dict[str, list[tuple[str, datetime]]] = {}
     for time, record in finished_runs(out):
-        recipe = _but_for_seed(record["recipe"])
-        if _rows(record) == rows and recipe not in told and not after(recipe, time):
-            first[recipe] = min(time, first.get(recipe, time))
-    return [_said(time) for time in first.values()]
+        with suppress(InputError):
+            result = Result.from_json(record)
+            if result.test_set is not None:
+                found.setdefault(result.test_set, []).append((_but_for_seed(result.recipe), time))
+    return found
 
 
 def _said(time: datetime) -> str:

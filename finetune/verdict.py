@@ -16,11 +16,10 @@ import numpy as np
 from finetune import paired
 from finetune.errors import InputError
 from finetune.paired import LEVEL, Difference
-from finetune.system import System, by_draw, contents, right, rows_of, stacked
+from finetune.system import System, contents, right, rows_of, stacked
 
 FREE = 0.01  # seconds; what takes less has not trained, and nothing is so many times that
 FEW_PAIRS = 6  # of one seed each
-DRAWS = "draws of training rows"
 MARGIN = 0.01  # of the score: systems that differ by less are taken for equals
 
 
@@ -206,7 +205,7 @@ def _verdict(one: System, other: System, found: Difference, p: float, among: int
         cost=_ratio(one.seconds, other.seconds) if one.machines == other.machines else None,
         items=items,
         seeds=seeds,
-        unit="seeds" if len(by_draw(one)) == 1 else DRAWS,
+        unit=one.unit,
     )
 
 

@@ -207,6 +207,16 @@ def test_trials_are_made_by_the_time_that_is_said(toy: Callable[[str], Recipe], 
     assert abs(again.chosen - first.chosen) < timedelta(seconds=2)  # when they were made, not when they were read
 
 
+def test_a_damaged_record_and_one_of_another_version_are_no_looks(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    one = run(with_method(toy, Frozen(penalty=1e-2)), out=tmp_path)
+    for name, text in (("torn", "{"), ("old", '{"recipe": {}}'), ("other", "[]")):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        (tmp_path / "mine" / name / "result.json").write_text(text)
+    (chosen,) = opened([one], datetime.now() - timedelta(hours=1), tmp_path)
+    assert chosen.opened is not None
+    assert chosen.opened["before"] == []
+
+
 def test_rows_of_the_same_ids_in_another_data_set_are_others(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
     start = datetime.now()
     one = run(with_method(toy, Frozen(penalty=1e-2)), out=tmp_path)

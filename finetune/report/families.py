@@ -88,10 +88,10 @@ def chosen(families: Iterable[Family]) -> Iterator[str]:
 
 def looked(results: Sequence[Result]) -> Iterator[str]:
     """Whether the test rows of what was chosen were new to those who chose."""
-    of_rows: dict[tuple[str, str], list[Result]] = {}
+    of_rows: dict[str, list[Result]] = {}
     for result in results:
-        if result.opened is not None and result.items is not None:
-            of_rows.setdefault((result.items.ids, result.data["sha256"]), []).append(result)
+        if result.opened is not None and result.test_set is not None:
+            of_rows.setdefault(result.test_set, []).append(result)
     for runs in of_rows.values():
         opened, names = runs[0].opened or {}, ", ".join(dict.fromkeys(run.recipe["name"] for run in runs))
         of = f" of {names}" if len(of_rows) > 1 else ""

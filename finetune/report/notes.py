@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from finetune.report.groups import AGAIN, Group, comparable, named_after, singles, systems
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
-from finetune.system import System, by_draw, contents, right, unfit
-from finetune.verdict import DRAWS, judge, of_one_seed
+from finetune.system import System, contents, right, unfit
+from finetune.verdict import judge, of_one_seed
 from finetune.watch import PATIENCE, TIMES
 
 FEW = 30  # updates of a backbone
@@ -172,7 +172,7 @@ def intervals(groups: Sequence[Group]) -> Iterator[str]:
     kept = [System(name=each.label, runs=each.results) for each in groups if len(each.results) > 1]
     several = [each for each in kept if all(run.status == "done" for run in each.runs)]
     alone = list(dict.fromkeys(each.name for each in several if unfit(each)))
-    over = dict.fromkeys("seeds" if len(by_draw(each)) == 1 else DRAWS for each in several if not unfit(each))
+    over = dict.fromkeys(each.unit for each in several if not unfit(each))
     if over:
         but = f", but over test rows alone of {', '.join(alone)}" if alone else ""
         yield f"95 % interval: over test rows and {' or '.join(over)}{but}"
