@@ -122,7 +122,7 @@ class Others:
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._beat, self._judge)]
         for thread in self._threads:
             thread.start()
-        atexit.register(self._part)  # a thread that wakes up while Python goes down takes the process with it
+        atexit.register(self._part)
 
     @contextmanager
     def needed(self) -> Iterator[None]:
@@ -143,9 +143,13 @@ class Others:
             self._tell = _nothing
 
     def _part(self) -> None:
+        """End the threads of this module and of gloo: one that wakes up while Python goes down takes the process with
+        it. Those of gloo let go of a message's tensors after whoever waited for the message has gone on.
+        """
         self._over.set()
         for thread in self._threads:
             thread.join(PARTING)
+        _end_gloo()
 
     def _beat(self) -> None:
         """Say that this process lives, and see who else does; a beat is a number that grows."""
@@ -218,6 +222,14 @@ def _store(after: float) -> Store:
         timeout=timedelta(seconds=max(after, 1.0)),
     )
     return PrefixStore(f"finetune/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+
+
+def _end_gloo() -> None:
+    """End its threads; each first finishes what it sends."""
+    from torch import distributed
+
+    if distributed.is_initialized() and distributed.get_backend() == "gloo":
+        distributed.destroy_process_group()
 
 
 def _nothing(why: str) -> None: ...

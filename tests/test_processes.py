@@ -274,6 +274,31 @@ def test_a_launcher_that_ended_while_its_process_began_is_noticed(tmp_path: Path
     assert (done.stdout, done.stderr) == (said, "")
 
 
+ENDS = """
+import atexit
+from pathlib import Path
+
+def threads():
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    print("loop" if any("gloo" in name for name in names) else "none", flush=True)
+
+atexit.register(threads)  # the first to register is the last to be called
+from finetune.launch import open_accelerator
+open_accelerator()
+threads()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names of threads that are no Python's are read from /proc")
+def test_no_thread_that_sends_to_other_processes_outlives_python(tmp_path: Path) -> None:
+    script = tmp_path / "ends.py"
+    script.write_text(ENDS)
+    given = environment(tmp_path / "cache")
+    done = subprocess.run([*torchrun(2), str(script)], env=given, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert sorted(done.stdout.split()) == ["loop", "loop", "none", "none"]
+
+
 def test_a_process_that_is_stopped_is_named_by_the_others_which_end_and_go_on_to_the_same_bytes(
     checkpoint: Callable[[str], Path], tmp_path: Path
 ) -> None:
