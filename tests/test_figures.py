@@ -18,7 +18,7 @@ from matplotlib.ft2font import FT2Font
 from finetune import InputError
 from finetune.report import figures, fonts
 from finetune.report.grounds import Picture, Scale, Text
-from finetune.report.page import Band, Bands
+from finetune.report.lines import Band, Bands
 
 HARD = ["$$", "$x^", "<b>&\"'", "--", "]]>", "%s\\", "한글", "字", "🙂", "\x07", "\u200d", "naïve", "a" * 40]
 

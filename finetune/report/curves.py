@@ -18,7 +18,7 @@ from finetune.report.families import families
 from finetune.report.groups import brief, finals, groups
 from finetune.report.labels import Alike, Curve, alike, curves
 from finetune.report.lengths import by_length, longest
-from finetune.report.page import Band, Bands
+from finetune.report.lines import Band, Bands
 from finetune.report.responses import responses
 from finetune.report.studies import estimate
 from finetune.result import Result

@@ -21,8 +21,11 @@ try:
     from matplotlib import style
     from matplotlib.figure import Figure
 
+    from finetune.report.dots import Dots
     from finetune.report.grounds import Ground, Plain, Scale
-    from finetune.report.page import Bar, Cell, Curves, Dots, Group, Page, Part
+    from finetune.report.lines import Curves
+    from finetune.report.page import Page, Part
+    from finetune.report.panels import Bar, Cell, Group
 except ModuleNotFoundError as error:
     raise InputError("matplotlib draws the figures and is not installed: pip install 'finetune[figures]'") from error
 
