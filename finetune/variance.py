@@ -1,11 +1,12 @@
-"""What the score of one run owes to which chance: test items, the seed, or the rows that happened to be labelled.
+"""What the score of one run owes to which chance: test items, the seed, the rows that happened to be labelled, tuning.
 
-D draws of training rows, S seeds with each, N test items; R runs of whatever is drawn.
+D draws of training rows, S seeds with each, N test items; R runs of whatever is drawn; T trials.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,8 @@ class Components:
 def components(scores_DSN: np.ndarray) -> Components:
     """Items crossed with draws, seeds within draws: a variance analysis by moments (Searle, Casella, McCulloch 1992).
 
-    A variance that comes out below nothing is nothing.
+    What items and runs have in common — one run errs here, another there — is of the items: of others, it would be
+    other. A variance that comes out below nothing is nothing.
     """
     draws, seeds, n = scores_DSN.shape
     within, between = None, None
@@ -31,7 +33,7 @@ def components(scores_DSN: np.ndarray) -> Components:
         within = max(0.0, float(np.mean([of_runs(each_SN) for each_SN in scores_DSN])))
     if draws > 1:
         between = max(0.0, of_runs(scores_DSN.mean(1)) - (within or 0.0) / seeds)
-    items = of_items(scores_DSN.mean((0, 1))) if n > 1 else 0.0
+    items = float(np.mean([of_items(run_N) for run_N in scores_DSN.reshape(-1, n)])) if n > 1 else 0.0
     return Components(items=math.sqrt(items), seeds=_root(within), draws=_root(between))
 
 
@@ -51,6 +53,16 @@ def of_runs(scores_RN: np.ndarray) -> float:
     rest_RN = scores_RN - scores_RN.mean(0) - means_R[:, None] + scores_RN.mean()
     common = float((rest_RN**2).sum()) / max(1, (runs - 1) * (n - 1))
     return float(means_R.var(ddof=1)) - common / n
+
+
+def of_choice(scores_T: Sequence[float]) -> float:
+    """The variance of the best of T trials, were as many drawn anew of those that were made (Dodge and others 2019,
+    "Show Your Work"): the greatest of T draws is the k-th or below it (k / T)^T of times.
+    """
+    ordered_T, count = np.sort(np.asarray(scores_T, dtype=float)), len(scores_T)
+    weights_T = np.diff((np.arange(count + 1) / count) ** count)
+    mean = float(weights_T @ ordered_T)
+    return float(weights_T @ (ordered_T - mean) ** 2)
 
 
 def crossed_error(scores_SN: np.ndarray) -> float:

@@ -29,7 +29,11 @@ def experiment(
     return found[0], found[1]
 
 
+def accuracy(gap: float, wobble: float) -> float:
+    """Of one system of that experiment over all items and seeds."""
+    return float(stats.norm.cdf((0.8 + gap) / math.sqrt(1.2**2 + 0.5**2 + 0.7**2 + wobble**2)))
+
+
 def truth(gap: float, wobble: float) -> float:
     """The difference of accuracies of that experiment over all items and seeds."""
-    spread = math.sqrt(1.2**2 + 0.5**2 + 0.7**2 + wobble**2)
-    return float(stats.norm.cdf((0.8 + gap) / spread) - stats.norm.cdf(0.8 / spread))
+    return accuracy(gap, wobble) - accuracy(0.0, wobble)

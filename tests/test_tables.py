@@ -53,7 +53,10 @@ def test_a_row_is_the_mean_over_seeds_with_their_deviation_and_the_interval_over
     assert over.low < 0.7 < 0.8 < 0.9 < (over.high or 0)  # wider than that of either
     assert row["95 % interval"] == f"{100 * over.low:.1f} to {100 * (over.high or 0):.1f}"
     assert (row["train rows"], row["test rows"]) == ("54", "30")
-    assert "95 % interval: over test rows and seeds" in table(runs).notes
+    said = "95 % interval: over test rows and seeds"
+    assert f"{said}; where two agree by chance it is too narrow" in table(runs).notes
+    assert said in table([*runs, replace(runs[0], recipe={**result.recipe, "seed": 2})]).notes  # of three seeds
+    assert said in table([replace(each, items=runs[0].items) for each in runs]).notes  # two that are the same
 
 
 def test_a_score_that_no_row_has_of_its_own_keeps_the_interval_over_items_and_that_is_told(result: Result) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from finetune import Frozen, Full, InputError, Recipe, Split, compare, grid, paired, run
 from finetune.report.components import variances
-from finetune.system import System, right
-from finetune.variance import components, crossed_error
+from finetune.system import System, right, validated
+from finetune.tuning import tune
+from finetune.variance import components, crossed_error, of_choice
 
 
 def test_each_part_comes_out_as_large_as_it_was_put_in() -> None:
@@ -25,9 +26,32 @@ def test_each_part_comes_out_as_large_as_it_was_put_in() -> None:
         assert each.draws is not None
         found.append((each.items**2, each.seeds**2, each.draws**2))
     items, seeds, draws = np.sqrt(np.mean(found, axis=0))
-    assert items == pytest.approx(1 / 20, rel=0.1)  # of 400 items
+    assert items == pytest.approx((1 + 0.6**2) ** 0.5 / 20, rel=0.05)  # of 400 items, which each run takes its own way
     assert seeds == pytest.approx(0.03, rel=0.15)
     assert draws == pytest.approx(0.05, rel=0.15)
+
+
+def test_the_parts_are_together_what_runs_with_nothing_in_common_differ_by() -> None:
+    rng, means, parts = np.random.default_rng(0), [], []
+    for _ in range(3000):
+        seed_DS1, draw_D11 = rng.normal(0, 0.2, size=(3, 3, 1)), rng.normal(0, 0.2, size=(3, 1, 1))
+        scores_DSN = rng.normal(size=50) + draw_D11 + seed_DS1 + rng.normal(0, 2.0, size=(3, 3, 50))
+        means.append(scores_DSN[0, 0].mean())
+        found = components(scores_DSN)
+        assert found.seeds is not None
+        assert found.draws is not None
+        parts.append(found.items**2 + found.seeds**2 + found.draws**2)
+    assert np.var(means) == pytest.approx(4 / 50 + 1 / 50 + 0.04 + 0.04, rel=0.1)
+    assert np.mean(parts) >= 0.95 * np.var(means)  # more, for a variance below nothing is nothing
+
+
+def test_what_a_choice_adds_is_how_much_the_best_of_trials_drawn_anew_differs() -> None:
+    assert of_choice([0.0, 1.0]) == pytest.approx(3 / 16)  # of two draws a fourth of times the worse, twice
+    assert of_choice([0.9, 0.9, 0.9]) == 0.0
+    assert of_choice([0.7]) == 0.0
+    scores_T = np.array([0.95, 0.4, 0.9, 0.93, 0.2])
+    drawn = np.random.default_rng(0).choice(scores_T, size=(200_000, 5)).max(1)
+    assert of_choice(scores_T.tolist()) == pytest.approx(drawn.var(), rel=0.03)
 
 
 def test_of_one_seed_and_one_draw_only_the_items_are_known() -> None:
@@ -102,3 +126,14 @@ def test_of_runs_without_single_scores_nothing_is_split(toy: Callable[[str], Rec
     result = replace(run(replace(toy("bert"), method=Frozen()), out=tmp_path), items=None)
     (row,) = variances([result]).rows
     assert row[-4:] == ("–", "–", "–", "–")
+
+
+def test_what_tuning_adds_stands_beside_what_seeds_do(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = replace(toy("bert"), method=Full(), split=Split(validation=0.3))
+    tuning = tune([recipe], 3, out=tmp_path)
+    results = [*tuning.trials, *compare(tuning.recipes, out=tmp_path).results]
+    scores = [validated(each).value for each in tuning.trials]
+    assert len(scores) == 3
+    table = variances(results)
+    assert table.rows[0][-1] == f"{100 * of_choice(scores) ** 0.5:.2f} (3)"
+    assert any(note.startswith("tuning: of the best validation score") for note in table.notes)

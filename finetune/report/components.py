@@ -5,6 +5,7 @@ From result records alone.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +16,7 @@ from finetune.report.groups import Failed, Group, differences, finals, groups
 from finetune.report.tables import MISSING, Table, without_idle
 from finetune.result import Result
 from finetune.system import System, by_draw, stacked, unfit, validated
-from finetune.variance import components
+from finetune.variance import components, of_choice
 
 HEADER = (
     "recipe",
@@ -38,7 +39,7 @@ def variances(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table
     tried = families(results)
     shared = Counter(family.names[:3] for family in tried)  # of several, such as by labels, none is the row's
     tuned = {
-        family.names[:3]: [100 * validated(each).value for each in family.own if each.validation]
+        family.names[:3]: [validated(each).value for each in family.own if each.validation]
         for family in tried
         if shared[family.names[:3]] == 1
     }
@@ -53,7 +54,11 @@ def variances(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table
             if _none(rows)
             else []
         ),
-        *(["tuning: of the validation scores of all that was tried"] if any(tuned.values()) else []),
+        *(
+            ["tuning: of the best validation score, were as many trials drawn anew of those that were made"]
+            if any(tuned.values())
+            else []
+        ),
     )
     return without_idle(Table(HEADER, tuple(rows), told))
 
@@ -85,4 +90,4 @@ def _cell(deviation: float | None, count: int) -> str:
 
 
 def _tuning(scores: Sequence[float]) -> str:
-    return f"{np.std(scores, ddof=1):.2f} ({len(scores)})" if len(scores) > 1 else MISSING
+    return _cell(math.sqrt(of_choice(scores)), len(scores)) if len(scores) > 1 else MISSING

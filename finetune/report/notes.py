@@ -172,12 +172,20 @@ def intervals(groups: Sequence[Group]) -> Iterator[str]:
     kept = [System(name=each.label, runs=each.results) for each in groups if len(each.results) > 1]
     several = [each for each in kept if all(run.status == "done" for run in each.runs)]
     alone = list(dict.fromkeys(each.name for each in several if unfit(each)))
-    over = dict.fromkeys(each.unit for each in several if not unfit(each))
+    sound = [each for each in several if not unfit(each)]
+    over = dict.fromkeys(each.unit for each in sound)
     if over:
         but = f", but over test rows alone of {', '.join(alone)}" if alone else ""
-        yield f"95 % interval: over test rows and {' or '.join(over)}{but}"
+        few = "; where two agree by chance it is too narrow" if any(_two(each) for each in sound) else ""
+        yield f"95 % interval: over test rows and {' or '.join(over)}{but}{few}"
     elif alone:
         yield "95 % interval: over test rows alone"
+
+
+def _two(system: System) -> bool:
+    """Whether there are but two of what its scores are independent by, and they differ."""
+    scores_SN = right(system)
+    return len(scores_SN) == 2 and bool((scores_SN[0] != scores_SN[1]).any())
 
 
 def single(groups: Sequence[Group]) -> Iterator[str]:
