@@ -138,8 +138,15 @@ def _shipped(name: str) -> ModuleType:
 def _shipped_table(name: str) -> ModuleType:
     known = section("tables")
     if name not in known:
+        if having := [each for each in known if name.lower() in _tested(each)]:
+            raise InputError(f"unknown benchmark table {name!r}; a test set of that name is in {', '.join(having)}")
         raise one_of("benchmark table", name, known)
     return importlib.import_module(f"recipes.tables.{name}")
+
+
+def _tested(table: str) -> set[str]:
+    """What the test sets of a shipped table are called, in small letters."""
+    return {each.data.lower() for each in vars(importlib.import_module(f"recipes.tables.{table}"))["table"].benchmarks}
 
 
 def _from_file(path: Path, what: str) -> ModuleType:

@@ -12,7 +12,7 @@ from typing import Any
 import datasets
 import evaluate
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 
 class ClassMetric(evaluate.Metric):
@@ -63,3 +63,23 @@ class MacroF1(ClassMetric):
         f1_DC = 2 * hits_DC / np.maximum(said_DC + true_DC, 1)
         present_DC = said_DC + true_DC > 0  # scikit-learn averages over the classes that occur
         return f1_DC.sum(axis=1) / present_DC.sum(axis=1)
+
+
+class Matthews(ClassMetric):
+    """Matthews' correlation of predicted and true classes (Gorodkin 2004 of more than two): 0 is what chance has."""
+
+    key = "matthews"
+
+    @staticmethod
+    def formula(targets: np.ndarray, outputs: np.ndarray) -> float:
+        return float(matthews_corrcoef(targets, outputs))
+
+    @staticmethod
+    def of_confusion(counts_DCC: np.ndarray) -> np.ndarray:
+        """The same score of D confusion matrices at once (rows: targets, columns: outputs), for resampling."""
+        counts_DCC = counts_DCC.astype(float)  # squares of many examples are beyond whole numbers
+        hits_D, n_D = np.trace(counts_DCC, axis1=1, axis2=2), counts_DCC.sum((1, 2))
+        said_DC, true_DC = counts_DCC.sum(axis=1), counts_DCC.sum(axis=2)
+        common_D = hits_D * n_D - (said_DC * true_DC).sum(1)
+        spread_D = np.sqrt((n_D**2 - (said_DC**2).sum(1)) * (n_D**2 - (true_DC**2).sum(1)))
+        return np.divide(common_D, spread_D, out=np.zeros_like(common_D), where=spread_D > 0)  # of one class it is 0

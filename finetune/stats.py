@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -85,28 +85,29 @@ def averaged(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def bootstrap(
-    value: float, targets: np.ndarray, outputs: np.ndarray, of_confusion: Callable[[np.ndarray], np.ndarray]
-) -> Estimate:
-    """A score of a confusion matrix with its percentile bootstrap interval over test items (Efron 1979).
+    targets: np.ndarray, outputs: np.ndarray, scores: Mapping[str, tuple[float, Callable[[np.ndarray], np.ndarray]]]
+) -> dict[str, Estimate]:
+    """Scores of a confusion matrix with their percentile bootstrap intervals over test items (Efron 1979).
 
     Drawing n items with replacement is drawing the cells of their confusion matrix from a multinomial distribution:
-    thousands of resamples cost milliseconds.
+    thousands of resamples cost milliseconds, and all scores are of the same ones.
 
     Args:
-        of_confusion: scores of matrices stacked as (draws, classes, classes).
+        scores: of each its value, and what it is of matrices stacked as (draws, classes, classes).
     """
     n = len(targets)
     if n < 2:
-        return Estimate(value, None, None, n)
+        return {name: Estimate(value, None, None, n) for name, (value, _) in scores.items()}
     classes = int(max(targets.max(), outputs.max())) + 1
     cells = np.bincount(targets * classes + outputs, minlength=classes**2)
     rng, at_once = np.random.default_rng(0), max(1, 10**7 // classes**2)  # a thousand classes must fit in memory too
-    scores = [
-        of_confusion(rng.multinomial(n, cells / n, size=min(at_once, DRAWS - start)).reshape(-1, classes, classes))
-        for start in range(0, DRAWS, at_once)
-    ]
-    low, high = np.percentile(np.concatenate(scores), [2.5, 97.5])
-    return Estimate(value, float(low), float(high), n)
+    found: dict[str, list[np.ndarray]] = {name: [] for name in scores}
+    for start in range(0, DRAWS, at_once):
+        drawn = rng.multinomial(n, cells / n, size=min(at_once, DRAWS - start)).reshape(-1, classes, classes)
+        for name, (_, of_confusion) in scores.items():
+            found[name].append(of_confusion(drawn))
+    ends = {name: np.percentile(np.concatenate(each), [2.5, 97.5]).tolist() for name, each in found.items()}
+    return {name: Estimate(value, *ends[name], n=n) for name, (value, _) in scores.items()}
 
 
 def resampled(value: float, counts_NK: np.ndarray, score: Callable[[np.ndarray], float], draws: int) -> Estimate:

@@ -13,7 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finetune import Benchmark, BenchmarkTable, InputError, Published, Result, Runs, catalog, paired
+from finetune import (
+    SWEPT,
+    Benchmark,
+    BenchmarkTable,
+    Frozen,
+    InputError,
+    Published,
+    Result,
+    Runs,
+    catalog,
+    paired,
+)
 from finetune.cli import main
 from finetune.commands.table import recipes
 from finetune.controls import controls
@@ -237,6 +248,21 @@ def test_rows_of_one_name_are_told_apart_by_their_settings_however_these_are_wri
             table(*settings)
 
 
+def test_methods_may_have_settings_of_their_own_and_keep_their_order() -> None:
+    rows = Runs(recipes=("a", "b"), methods=("majority", "frozen", "full"), seeds=2, settings=("budget.epochs=3",))
+    found = [row for runs in rows.each(frozen=SWEPT) for row in runs.rows]
+    labels = ["a majority", "b majority", "a frozen", "b frozen", "a full", "b full"]
+    assert [row.label for row in found] == labels
+    assert found[2].settings == ("budget.epochs=3", *SWEPT)
+    assert {row.settings for row in found if row.method != "frozen"} == {("budget.epochs=3",)}
+
+
+def test_the_settings_of_a_swept_head_are_those_that_compare_tries() -> None:
+    runs = Runs(recipes=("bert_r8",), methods=("frozen",), seeds=1, settings=SWEPT)
+    (recipe,) = recipes(BenchmarkTable(benchmarks=(Benchmark(data="R8", runs=(runs,)),)), Silent())
+    assert [recipe.method] == list(Frozen().candidates(5))
+
+
 def test_controls_of_rows_are_random_weights_and_shuffled_labels_with_the_checkpoint_s_own_attention() -> None:
     rows = Runs(recipes=("a",), methods=("frozen", "lora"), seeds=2, attentions=("stock", "uniform"))
     found = [row for runs in rows.controls("full") for row in runs.rows]
@@ -283,6 +309,10 @@ def test_rows_of_controls_are_the_recipes_that_compare_would_make() -> None:
             lambda: Runs(recipes=("a",), methods=("full",), seeds=1, control="untrain"),  # pyright: ignore
             "unknown value of runs.control 'untrain'; did you mean 'untrained'? known: shuffled, untrained",
         ),
+        (
+            lambda: Runs(recipes=("a",), methods=("full",), seeds=1).each(ful=SWEPT),
+            "unknown method of these runs 'ful'; did you mean 'full'?",
+        ),
         (lambda: one(settings=("method.rank",)), "runs.settings takes field=value, got 'method.rank'"),
         (
             lambda: Runs(recipes=("a",), methods=("full",), seeds=1, varied=(("method.rank",),)),
@@ -327,6 +357,23 @@ def test_a_shipped_table_is_rendered_without_a_model_and_its_committed_markdown_
     assert last == "0 set()"
     committed = COMMITTED / f"{name}.md"
     assert not committed.exists() or committed.read_text(encoding="utf-8").splitlines() == shown
+
+
+@pytest.mark.parametrize(("name", "published", "points"), [("bert_r8", 97.8, 0.6), ("bert_r52", 96.4, 1.5)])
+def test_in_the_committed_records_a_small_bert_fully_trained_is_near_the_published_large_one(
+    name: str, published: float, points: float
+) -> None:
+    runs = [each for each in records.read(COMMITTED, "topics") if (each.recipe["name"], each.method) == (name, "full")]
+    assert sorted(run.recipe["seed"] for run in runs) == [0, 1, 2, 3, 4]
+    assert {run.status for run in runs} == {"done"}
+    assert 100 * np.mean([run.scores["accuracy"].value for run in runs]) >= published - points
+
+
+def test_in_the_committed_records_heads_by_the_hundred_are_solved_for_in_half_a_minute() -> None:
+    (swept,) = (run for run in records.read(COMMITTED, "tuned") if run.trial and run.choice is not None)
+    assert swept.choice is not None
+    assert swept.choice["probes"] >= 200
+    assert swept.seconds["train"] <= 30
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ EXPECTED = {
     *("numbers_rnn", "numbers_rnn_attention", "numbers_lstm", "numbers_lstm_attention", "vit_scratch"),
     *("roberta_sst2", "roberta_mrpc", "roberta_qnli", "roberta_qqp", "roberta_rte", "roberta_mnli"),
     *("bert_magnitudes", "magnitudes_scratch", "roberta_stsb", "bert_date_parts", "bert_conll"),
+    *("roberta_cola", "vit_cifar100"),
 }
 
 

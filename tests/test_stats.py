@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, matthews_corrcoef
 
 from finetune import stats
-from finetune.metrics import Accuracy, MacroF1
+from finetune.metrics import Accuracy, MacroF1, Matthews
 
 
 def test_wilson_is_the_textbook_formula() -> None:
@@ -44,7 +46,7 @@ def test_the_bootstrap_of_accuracy_is_as_wide_as_its_standard_error() -> None:
         return np.trace(counts_DCC, axis1=1, axis2=2) / counts_DCC.sum(axis=(1, 2))
 
     share = float((targets == outputs).mean())
-    found = stats.bootstrap(share, targets, outputs, accuracy)
+    found = stats.bootstrap(targets, outputs, {"share": (share, accuracy)})["share"]
     assert found.low is not None
     assert found.high is not None
     assert found.high - found.low == pytest.approx(2 * 1.96 * math.sqrt(share * (1 - share) / 2000), rel=0.1)
@@ -52,16 +54,36 @@ def test_the_bootstrap_of_accuracy_is_as_wide_as_its_standard_error() -> None:
 
 
 @pytest.mark.parametrize("absent", [(), (3,), (0, 4)])
-def test_macro_f1_of_a_confusion_matrix_is_scikit_learns(absent: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("metric", "theirs"), [(MacroF1, partial(f1_score, average="macro")), (Matthews, matthews_corrcoef)]
+)
+def test_scores_of_a_confusion_matrix_are_scikit_learns(
+    metric: type[MacroF1 | Matthews], theirs: Callable[..., float], absent: tuple[int, ...]
+) -> None:
     rng = np.random.default_rng(1)
-    targets, outputs = (rng.choice([c for c in range(6) if c not in absent], size=300) for _ in range(2))
+    targets, others = (rng.choice([c for c in range(6) if c not in absent], size=300) for _ in range(2))
+    outputs = np.where(rng.random(300) < 0.5, targets, others)
     counts = np.zeros((1, 6, 6), dtype=int)
     np.add.at(counts[0], (targets, outputs), 1)
-    assert MacroF1.of_confusion(counts)[0] == pytest.approx(f1_score(targets, outputs, average="macro"), abs=1e-12)
+    assert metric.of_confusion(counts)[0] == pytest.approx(theirs(targets, outputs), abs=1e-12)
+
+
+def test_where_all_are_said_to_be_of_one_class_the_correlation_is_0_as_scikit_learn_has_it() -> None:
+    assert Matthews.of_confusion(np.array([[[3, 0], [2, 0]], [[0, 0], [0, 4]]])).tolist() == [0.0, 0.0]
+    assert Matthews.formula(np.array([0, 0, 1]), np.array([0, 0, 0])) == 0.0
+
+
+def test_two_scores_of_one_bootstrap_have_the_intervals_of_each_alone() -> None:
+    rng = np.random.default_rng(1)
+    targets, outputs = rng.integers(3, size=(2, 200))
+    both = {"f1": (0.5, MacroF1.of_confusion), "correlation": (0.1, Matthews.of_confusion)}
+    found = stats.bootstrap(targets, outputs, both)
+    assert found == {name: stats.bootstrap(targets, outputs, {name: each})[name] for name, each in both.items()}
+    assert found["f1"].low != found["correlation"].low
 
 
 def test_one_row_has_no_interval() -> None:
-    found = stats.bootstrap(1.0, np.array([1]), np.array([1]), MacroF1.of_confusion)
+    found = stats.bootstrap(np.array([1]), np.array([1]), {"f1": (1.0, MacroF1.of_confusion)})["f1"]
     assert (found.low, found.high, found.n) == (None, None, 1)
 
 
@@ -70,7 +92,7 @@ def test_spread_of_one_run_has_no_deviation() -> None:
     assert stats.spread([0.8, 0.9]).deviation == pytest.approx(0.0707, abs=1e-4)
 
 
-@pytest.mark.parametrize(("metric", "expected"), [(Accuracy, 0.75), (MacroF1, 11 / 15)])
+@pytest.mark.parametrize(("metric", "expected"), [(Accuracy, 0.75), (MacroF1, 11 / 15), (Matthews, 3**-0.5)])
 def test_metrics_are_evaluate_metrics_that_need_no_network(metric: type, expected: float) -> None:
     found = metric().compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0])
     assert found == {metric.key: pytest.approx(expected)}

@@ -16,6 +16,7 @@ from finetune.features import Extraction, layers, pool
 from finetune.objective import Logistic
 from finetune.outputs import read_lines
 from finetune.progress import Silent
+from finetune.report.tables import table
 from finetune.session import session
 from finetune.sweep import RIDGES, sweep
 from tests import tiny
@@ -130,3 +131,16 @@ def test_every_layer_is_taken_in_one_pass_over_each_split(
     methods = (OPEN, Frozen(layer=0), Frozen(layer=1, pooling="cls"))
     compare([replace(toy("bert"), method=each) for each in methods], out=tmp_path)
     assert len(passes) == 3  # train, validation, test
+
+
+def test_below_a_table_stands_which_head_a_run_has_chosen(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
+    recipe = replace(toy("bert"), method=OPEN)
+    results = [run(replace(recipe, seed=seed), out=tmp_path) for seed in (0, 1)]
+    choice = results[0].choice
+    assert choice is not None
+    said = f"layer {choice['layer']} of {choice['layers'] - 1}, {choice['pooling']} pooling"
+    chosen = [note for note in table(results).notes if "heads" in note]
+    assert chosen[0].startswith(f"toy_bert frozen: {said}, penalty {choice['penalty']:g} chosen of {choice['probes']}")
+    assert len(chosen) == len({repr(result.choice) for result in results})
+    fixed = run(replace(toy("bert"), method=Frozen()), out=tmp_path)
+    assert not any("heads" in note for note in table([fixed]).notes)

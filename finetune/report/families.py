@@ -72,18 +72,23 @@ def chosen(families: Iterable[Family]) -> Iterator[str]:
         best = family.best
         if best is None:
             continue
-        by = f"by {best.rows['validation']} validation rows"
         if best.choice is not None:
-            last = best.choice["layers"] - 1
-            where = f"layer {best.choice['layer']} of {last}, {best.choice['pooling']} pooling"
-            what = f"{where}, penalty {best.choice['penalty']:g}"
-            yield f"{family.label}: {what} chosen of {best.choice['probes']} heads {by}"
+            yield f"{family.label}: {head(best)}"
         elif family.best_rate is not None:
             rates = sorted(family.rates)
             beyond = {rates[0]: "lower", rates[-1]: "higher"}.get(family.best_rate)
             edge = f"; it is at the edge of what was tried, the best may be {beyond}" if beyond else ""
             span = f"{len(rates)} from {rates[0]:g} to {rates[-1]:g}"
+            by = f"by {best.rows['validation']} validation rows"
             yield f"{family.label}: learning rate {family.best_rate:g} chosen of {span} {by}{edge}"
+
+
+def head(run: Result) -> str:
+    """Which of all heads on a frozen backbone a run has chosen."""
+    choice = run.choice or {}
+    what = f"layer {choice['layer']} of {choice['layers'] - 1}, {choice['pooling']} pooling"
+    by = f"chosen of {choice['probes']} heads by {run.rows['validation']} validation rows"
+    return f"{what}, penalty {choice['penalty']:g} {by}"
 
 
 def looked(results: Sequence[Result]) -> Iterator[str]:

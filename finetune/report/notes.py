@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from finetune.report.families import head
 from finetune.report.groups import AGAIN, Group, comparable, named_after, singles, systems
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
@@ -33,6 +34,7 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
         *_cut(results),
         *_unseen(results),
         *_augmented(groups),
+        *_heads(groups),
         *short(groups),
         *_errors(groups),
         *lost(groups),
@@ -70,6 +72,14 @@ def _waited(groups: Sequence[Group]) -> Iterator[str]:
     if busy := {label: max(each) for label, each in shares.items() if max(each, default=0.0) > BUSY}:
         rows = ", ".join(f"{label} {100 * share:.0f} %" for label, share in busy.items())
         yield f"times are too long, for others had the cores: of its time to run each of these waited up to: {rows}"
+
+
+def _heads(groups: Sequence[Group]) -> Iterator[str]:
+    """Of rows whose head was chosen in the run itself; seeds that choose alike are one line."""
+    for group in groups:
+        for run in group.results:
+            if run.choice is not None and not run.trial:
+                yield f"{group.label}: {head(run)}"
 
 
 def _repeated(results: Sequence[Result]) -> Iterator[str]:

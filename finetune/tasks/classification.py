@@ -61,13 +61,12 @@ class Classification(Reading):
             yield {**said, "target": target, "output": output, "logits": scores}
 
     def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
-        from finetune.metrics import Accuracy, MacroF1  # `evaluate` takes seconds to import: not before it is needed
+        # `evaluate` takes seconds to import: not before it is needed
+        from finetune.metrics import Accuracy, MacroF1, Matthews
 
-        macro_f1 = MacroF1.formula(targets, outputs)
-        return {
-            Accuracy.key: stats.proportion(int((targets == outputs).sum()), len(targets)),
-            MacroF1.key: stats.bootstrap(macro_f1, targets, outputs, MacroF1.of_confusion),
-        }
+        right = stats.proportion(int((targets == outputs).sum()), len(targets))
+        others = {each.key: (each.formula(targets, outputs), each.of_confusion) for each in (MacroF1, Matthews)}
+        return {Accuracy.key: right, **stats.bootstrap(targets, outputs, others)}
 
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         return targets == outputs
