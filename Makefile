@@ -31,7 +31,8 @@ lint: test
 	$(BIN)/pyright
 
 # ours beside its peers, an hour and a half on two cores: attention_speed, transformer_speed, speed and rows_memory in
-# outputs/tables/; what it withstands: invariance and faults; and how often a verdict is wrong: claims; minutes each
+# outputs/tables/; what it withstands: invariance and faults; and how often a verdict is wrong, or an interval: claims
+# and intervals; minutes each
 bench: env
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python tests/benchmarks/attention_speed.py
@@ -41,6 +42,7 @@ bench: env
 	$(BIN)/python tests/benchmarks/invariance.py
 	$(BIN)/python tests/benchmarks/faults.py
 	$(BIN)/python tests/benchmarks/claims.py
+	$(BIN)/python tests/benchmarks/intervals.py
 
 clean:
 	rm -rf .venv
