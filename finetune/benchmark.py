@@ -116,7 +116,7 @@ class Runs:
                     raise InputError(f"runs.{name} takes field=value, got {setting!r}; for example method.rank=16")
 
     def each(self, **own: tuple[str, ...]) -> tuple[Runs, ...]:
-        """The same rows, where some methods have settings of their own: `runs.each(frozen=SWEPT)`.
+        """The same rows, recipe by recipe, where some methods have settings of their own: `runs.each(frozen=SWEPT)`.
 
         Raises:
             InputError: no row is of such a method.
@@ -124,7 +124,8 @@ class Runs:
         if unknown := sorted(own.keys() - set(self.methods)):
             raise one_of("method of these runs", unknown[0], self.methods)
         return tuple(
-            replace(self, methods=(method,), settings=(*self.settings, *own.get(method, ()))) for method in self.methods
+            replace(self, recipes=(recipe,), methods=(method,), settings=(*self.settings, *own.get(method, ())))
+            for recipe, method in itertools.product(self.recipes, self.methods)
         )
 
     def controls(self, *trained: str) -> tuple[Runs, ...]:

@@ -9,6 +9,7 @@ P numbers in a portion.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar
@@ -150,4 +151,13 @@ def _hosts(device: str) -> torch.distributed.ProcessGroup | None:
         return None
     group = torch.distributed.new_group(backend="gloo", timeout=TIMEOUT)
     assert isinstance(group, torch.distributed.ProcessGroup)
+    atexit.register(_part_hosts, device)
     return group
+
+
+def _part_hosts(device: str) -> None:
+    """End their connections, whose threads must not outlive Python (`peers.Others`)."""
+    group = _hosts(device)
+    _hosts.cache_clear()
+    if group is not None and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group(group)

@@ -143,8 +143,8 @@ class Others:
             self._tell = _nothing
 
     def _part(self) -> None:
-        """End the threads of this module and of gloo: one that wakes up while Python goes down takes the process with
-        it. Those of gloo let go of a message's tensors after whoever waited for the message has gone on.
+        """End the threads of this module, and of gloo where all meet by it: one that wakes up while Python goes down
+        takes the process with it. Those of gloo let go of a message's tensors after whoever waited for it has gone on.
         """
         self._over.set()
         for thread in self._threads:

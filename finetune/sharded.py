@@ -8,6 +8,7 @@ saving each process has the whole model, in the format that it computes in.
 
 from __future__ import annotations
 
+import atexit
 import copy
 import math
 import warnings
@@ -284,4 +285,5 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
 def _mesh(device: str) -> DeviceMesh:
     from torch.distributed.device_mesh import init_device_mesh
 
+    atexit.register(_mesh.cache_clear)  # else its connections outlive Python's end (`peers.Others`)
     return init_device_mesh(device, (torch.distributed.get_world_size(),))

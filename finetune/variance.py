@@ -24,8 +24,8 @@ class Components:
 def components(scores_DSN: np.ndarray) -> Components:
     """Items crossed with draws, seeds within draws: a variance analysis by moments (Searle, Casella, McCulloch 1992).
 
-    What items and runs have in common — one run errs here, another there — is of the items: of others, it would be
-    other. A variance that comes out below nothing is nothing.
+    What items and runs have in common — one run errs here, another there — counts as the items', for other items would
+    bring other errors. A variance that comes out below nothing is nothing.
     """
     draws, seeds, n = scores_DSN.shape
     within, between = None, None

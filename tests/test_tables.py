@@ -54,7 +54,7 @@ def test_a_row_is_the_mean_over_seeds_with_their_deviation_and_the_interval_over
     assert row["95 % interval"] == f"{100 * over.low:.1f} to {100 * (over.high or 0):.1f}"
     assert (row["train rows"], row["test rows"]) == ("54", "30")
     said = "95 % interval: over test rows and seeds"
-    assert f"{said}; where two agree by chance it is too narrow" in table(runs).notes
+    assert f"{said}; too narrow where two of them agree by chance, as may those of toy_bert full" in table(runs).notes
     assert said in table([*runs, replace(runs[0], recipe={**result.recipe, "seed": 2})]).notes  # of three seeds
     assert said in table([replace(each, items=runs[0].items) for each in runs]).notes  # two that are the same
 

@@ -70,7 +70,7 @@ def _rows(benchmark: Benchmark, found: Sequence[Group]) -> list[tuple[str, ...]]
 
 def _ours(benchmark: Benchmark, row: Row, runs: Sequence[Result]) -> tuple[str, ...]:
     named = (benchmark.data, *row.names, " ".join(row.settings) or MISSING)
-    wanted = " and ".join(f"{_percent(each)} %" for each in benchmark.references(row))
+    wanted = " and ".join(f"{each.score} {_percent(each)} %" for each in benchmark.references(row))
     source = f"ours, to reproduce {wanted}" if wanted else "ours"
     if not runs:
         return (*named, *[MISSING] * 8, source)

@@ -55,7 +55,7 @@ def variances(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table
             else []
         ),
         *(
-            ["tuning: of the best validation score, were as many trials drawn anew of those that were made"]
+            ["tuning: of the best validation score, were as many trials drawn anew of those that came to a score"]
             if any(tuned.values())
             else []
         ),

@@ -186,7 +186,8 @@ def intervals(groups: Sequence[Group]) -> Iterator[str]:
     over = dict.fromkeys(each.unit for each in sound)
     if over:
         but = f", but over test rows alone of {', '.join(alone)}" if alone else ""
-        few = "; where two agree by chance it is too narrow" if any(_two(each) for each in sound) else ""
+        two = ", ".join(dict.fromkeys(each.name for each in sound if _two(each)))
+        few = f"; too narrow where two of them agree by chance, as may those of {two}" if two else ""
         yield f"95 % interval: over test rows and {' or '.join(over)}{but}{few}"
     elif alone:
         yield "95 % interval: over test rows alone"

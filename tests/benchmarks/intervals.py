@@ -1,9 +1,9 @@
-"""How often the 95 % interval of each kind of score holds the truth: made-up test sets whose truth is known.
+"""How often the 95 % intervals of eleven scores hold the truth: made-up test sets whose truth is known.
 
     python tests/benchmarks/intervals.py
 
 Writes outputs/tables/intervals.md and .json, in minutes; stopped, it goes on from there. Of two systems, over seeds
-too, `claims.py` tells.
+too, `claims.py` tells; BLEU and chrF have the interval of the F1 of spans (`stats.resampled`), ROUGE that of a mean.
 
 N test items, C classes, K counts of an item.
 """
@@ -21,10 +21,12 @@ from tqdm import tqdm
 from finetune import correlation, paired, stats
 from finetune.metrics import MacroF1, Matthews
 from finetune.report.tables import Table
+from finetune.spans import DRAWS
 from finetune.stats import Estimate
 
 EXPERIMENTS = 2000
 ITEMS = (100, 400)
+ENDS = ("covered", "above", "below")
 LEAST, MOST = 93, 97  # % of intervals of 95 % that should hold the truth
 CLASSES = np.array([0.5, 0.3, 0.2])  # how many items are of each
 RIGHT = 0.85  # of the items of a class; the others are said to be of any
@@ -79,7 +81,7 @@ def spans(rng: np.random.Generator, items: int) -> Estimate:
     def f1(sums_K: np.ndarray) -> float:
         return float(2 * sums_K[0] / max(sums_K[1] + sums_K[2], 1))
 
-    return stats.resampled(f1(counts_NK.sum(0)), counts_NK, f1, 1000)
+    return stats.resampled(f1(counts_NK.sum(0)), counts_NK, f1, DRAWS)
 
 
 def pair(rng: np.random.Generator, items: int) -> Estimate:
@@ -119,7 +121,7 @@ def measured(truth: float, draw: Draw, items: int) -> list[Record]:
 
 def page(records: dict[tuple[str, str], list[Record]], about: str) -> str:
     rows = [
-        (what, how, str(each["items"]), *(f"{100 * each[name]:.1f}" for name in ("truth", "covered", "above", "below")))
+        (what, how, str(each["items"]), f"{each['truth']:.3f}", *(f"{100 * each[name]:.1f}" for name in ENDS))
         for (what, how), found in records.items()
         for each in found
     ]
@@ -130,7 +132,7 @@ def page(records: dict[tuple[str, str], list[Record]], about: str) -> str:
         f"{100 * math.sqrt(0.05 * 0.95 / EXPERIMENTS):.1f}",
         f"{within} of {len(shares)} hold the truth in {LEAST} to {MOST} % ({min(shares):.1f} to {max(shares):.1f})",
     )
-    header = ("score", "interval", "test items", "truth %", "holds it %", "lies above it %", "lies below it %")
+    header = ("score", "interval", "test items", "truth", "holds it %", "lies above it %", "lies below it %")
     table = Table(header, tuple(rows), notes)
     return f"# Intervals\n\nMade by `python tests/benchmarks/intervals.py`: {about}.\n\n{table.markdown()}\n"
 
