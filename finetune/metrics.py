@@ -72,6 +72,8 @@ class Matthews(ClassMetric):
 
     @staticmethod
     def formula(targets: np.ndarray, outputs: np.ndarray) -> float:
+        if len(np.union1d(targets, outputs)) < 2:
+            return 0.0  # of one class scikit-learn has that too, and warns
         return float(matthews_corrcoef(targets, outputs))
 
     @staticmethod

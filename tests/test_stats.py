@@ -71,6 +71,7 @@ def test_scores_of_a_confusion_matrix_are_scikit_learns(
 def test_where_all_are_said_to_be_of_one_class_the_correlation_is_0_as_scikit_learn_has_it() -> None:
     assert Matthews.of_confusion(np.array([[[3, 0], [2, 0]], [[0, 0], [0, 4]]])).tolist() == [0.0, 0.0]
     assert Matthews.formula(np.array([0, 0, 1]), np.array([0, 0, 0])) == 0.0
+    assert Matthews.formula(np.array([1, 1]), np.array([1, 1])) == 0.0
 
 
 def test_two_scores_of_one_bootstrap_have_the_intervals_of_each_alone() -> None:
