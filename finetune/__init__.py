@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from finetune.attention.multihead import MultiHeadAttention as MultiHeadAttention
     from finetune.attention.swap import MultiHead as MultiHead
     from finetune.attention.swap import swap as swap
-    from finetune.benchmark import SWEPT as SWEPT
     from finetune.benchmark import Benchmark as Benchmark
     from finetune.benchmark import BenchmarkTable as BenchmarkTable
     from finetune.benchmark import Published as Published
@@ -82,7 +81,6 @@ _HOMES = {
     "Prediction": "predict",
     "Predictor": "predict",
     "Published": "benchmark",
-    "SWEPT": "benchmark",
     "Recipe": "recipe",
     "Recurrent": "transformer.systems.recurrent",
     "Regression": "tasks.regression",

@@ -18,8 +18,6 @@ from finetune.parts import declared, hints
 from finetune.stats import standard_error
 
 STOCK = "stock"  # the checkpoint's own attention
-# settings of `frozen`: whichever head does best on the validation rows, of every layer, pooling and penalty
-SWEPT = ("method.layer=none", "method.pooling=none", "method.penalty=none")
 Control = Literal["untrained", "shuffled"]  # as `finetune.controls` makes them of a recipe
 
 
@@ -114,19 +112,6 @@ class Runs:
             for setting in settings:
                 if "=" not in setting:
                     raise InputError(f"runs.{name} takes field=value, got {setting!r}; for example method.rank=16")
-
-    def each(self, **own: tuple[str, ...]) -> tuple[Runs, ...]:
-        """The same rows, recipe by recipe, where some methods have settings of their own: `runs.each(frozen=SWEPT)`.
-
-        Raises:
-            InputError: no row is of such a method.
-        """
-        if unknown := sorted(own.keys() - set(self.methods)):
-            raise one_of("method of these runs", unknown[0], self.methods)
-        return tuple(
-            replace(self, recipes=(recipe,), methods=(method,), settings=(*self.settings, *own.get(method, ())))
-            for recipe, method in itertools.product(self.recipes, self.methods)
-        )
 
     def controls(self, *trained: str) -> tuple[Runs, ...]:
         """What their rows are to beat beside `majority` and `surface`: heads on random weights, and on no true labels.

@@ -21,7 +21,7 @@ from finetune.solve import PORTION, ridge, threads_for
 
 RIDGES = tuple(10 ** (power / 2) for power in range(-6, 6))  # penalties of the screening
 NEIGHBOURS = 10
-FINALISTS = 4  # places whose features go on to the kind of head that is kept
+FINALISTS = 2  # by each of the three ways to look at a place: their features go on to the kind of head that is kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,20 +84,29 @@ def sweep(
     """
     count = len(next(iter(stored["train"].values())))
     tries = list(itertools.product(range(count) if layer is None else [layer], stored["train"]))
-    progress.start("layers", len(tries) + FINALISTS, "place")
+    progress.start("layers", len(tries), "place")
     places = []
     for number, pooling in tries:
         train, validation = _features(stored, examples, number, pooling)
         with threads_for(len(train)):
             places.append(_place(number, pooling, train, validation, objective))
         progress.advance(1)
-    tried = []
-    for place in sorted(places, key=lambda each: each.error)[:FINALISTS]:
+    progress.end()
+    tried, final = [], finalists(places)
+    progress.start("heads", len(final), "place")
+    for place in final:
         train, validation = _features(stored, examples, place.layer, place.pooling)
         tried += [_try(place, each, train, validation, objective) for each in penalties]
         progress.advance(1)
     progress.end()
     return Sweep(layers=count, places=tuple(places), tried=tuple(tried))
+
+
+def finalists(places: Sequence[Place]) -> list[Place]:
+    """The best by each measure: a squared error alone says little of whose classes are told apart, and the reverse."""
+    orders = (lambda each: each.error, lambda each: -each.ridge, lambda each: -each.nearest)
+    best = [place for order in orders for place in sorted(places, key=order)[:FINALISTS]]
+    return list(dict.fromkeys(best))
 
 
 def _features(

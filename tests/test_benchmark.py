@@ -14,10 +14,8 @@ import numpy as np
 import pytest
 
 from finetune import (
-    SWEPT,
     Benchmark,
     BenchmarkTable,
-    Frozen,
     InputError,
     Published,
     Result,
@@ -248,20 +246,6 @@ def test_rows_of_one_name_are_told_apart_by_their_settings_however_these_are_wri
             table(*settings)
 
 
-def test_methods_may_have_settings_of_their_own_and_rows_keep_their_order() -> None:
-    rows = Runs(recipes=("a", "b"), methods=("majority", "frozen", "full"), seeds=2, settings=("budget.epochs=3",))
-    found = [row for runs in rows.each(frozen=SWEPT) for row in runs.rows]
-    assert [row.label for row in found] == [row.label for row in rows.rows]
-    assert found[1].settings == ("budget.epochs=3", *SWEPT)
-    assert {row.settings for row in found if row.method != "frozen"} == {("budget.epochs=3",)}
-
-
-def test_the_settings_of_a_swept_head_are_those_that_compare_tries() -> None:
-    runs = Runs(recipes=("bert_r8",), methods=("frozen",), seeds=1, settings=SWEPT)
-    (recipe,) = recipes(BenchmarkTable(benchmarks=(Benchmark(data="R8", runs=(runs,)),)), Silent())
-    assert [recipe.method] == list(Frozen().candidates(5))
-
-
 def test_controls_of_rows_are_random_weights_and_shuffled_labels_with_the_checkpoint_s_own_attention() -> None:
     rows = Runs(recipes=("a",), methods=("frozen", "lora"), seeds=2, attentions=("stock", "uniform"))
     found = [row for runs in rows.controls("full") for row in runs.rows]
@@ -307,10 +291,6 @@ def test_rows_of_controls_are_the_recipes_that_compare_would_make() -> None:
         (
             lambda: Runs(recipes=("a",), methods=("full",), seeds=1, control="untrain"),  # pyright: ignore
             "unknown value of runs.control 'untrain'; did you mean 'untrained'? known: shuffled, untrained",
-        ),
-        (
-            lambda: Runs(recipes=("a",), methods=("full",), seeds=1).each(ful=SWEPT),
-            "unknown method of these runs 'ful'; did you mean 'full'?",
         ),
         (lambda: one(settings=("method.rank",)), "runs.settings takes field=value, got 'method.rank'"),
         (

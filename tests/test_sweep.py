@@ -18,7 +18,7 @@ from finetune.outputs import read_lines
 from finetune.progress import Silent
 from finetune.report.tables import table
 from finetune.session import session
-from finetune.sweep import RIDGES, sweep
+from finetune.sweep import RIDGES, Place, finalists, sweep
 from tests import tiny
 
 SIZES = {"train": 120, "validation": 60}  # rows
@@ -53,7 +53,20 @@ def test_the_place_that_knows_the_answer_is_found() -> None:
     assert (best.layer, best.pooling) == (2, "cls")
     assert best.ridge > 0.9
     assert best.nearest > 0.9
-    assert found.probes == 4 * 2 * (len(RIDGES) + 1) + 4 * len(Logistic.penalties)
+    heads = {(each.layer, each.pooling) for each in found.tried}
+    assert found.probes == 4 * 2 * (len(RIDGES) + 1) + len(heads) * len(Logistic.penalties)
+
+
+def test_the_two_best_places_by_each_measure_go_on_and_none_twice() -> None:
+    def place(layer: int, error: float, ridge: float, nearest: float) -> Place:
+        return Place(layer=layer, pooling="mean", error=error, ridge=ridge, nearest=nearest)
+
+    best_by_error = [place(0, 0.10, 0.90, 0.80), place(1, 0.11, 0.91, 0.70)]
+    best_by_ridge = [place(2, 0.20, 0.99, 0.75), place(3, 0.30, 0.98, 0.60)]
+    best_by_neighbours = [place(4, 0.40, 0.80, 0.95), best_by_error[0]]
+    by_none = place(5, 0.12, 0.92, 0.78)
+    found = finalists([by_none, *best_by_neighbours, *best_by_ridge, best_by_error[1]])
+    assert found == [*best_by_error, *best_by_ridge, best_by_neighbours[0]]
 
 
 @pytest.mark.parametrize("family", [*tiny.TEXT_FAMILIES, "vit", "deit", "dinov2"])
