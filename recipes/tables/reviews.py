@@ -1,7 +1,7 @@
 """Film reviews, fresh or rotten: a small BERT and a small GPT on the same rows.
 
 Run     finetune table reviews
-Expect  an hour and a half on two cores; but for controls the records are of an H100, 15 runs at a time
+Expect  an hour and a half on two cores; of the records those of frozen, LoRA and full are of an H100, 15 runs at a time
 
 Nothing published stands beside: MR, the review data of the published tables, is another selection of sentences.
 """

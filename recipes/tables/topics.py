@@ -2,7 +2,7 @@
 
 Run     finetune table topics
 Expect  about six hours on two cores, two runs at a time (`OMP_NUM_THREADS=1`), of which these were timed: R52 17
-        minutes a run of LoRA and 26 a full one, SmolLM2 on R8 7 and 9. The trained runs of bert_20ng are of an H100.
+        minutes a run of LoRA and 26 a full one, SmolLM2 on R8 7 and 9, 20 Newsgroups 21 and 38.
         Nothing published is to be reproduced, for no published row starts from these checkpoints
 
 The published rows are one run each, with the test set looked at after every epoch.
