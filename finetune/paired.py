@@ -153,8 +153,9 @@ def share(scores_SN: np.ndarray) -> Estimate:
 
     It is the score interval (Wilson 1927), which keeps between 0 and 1, of as many items as would be so uncertain
     without seeds, by Student's quantile of what both were estimated from. Where every seed had all right, or all wrong,
-    nothing is known of seeds, and it is that of the items. Two seeds say little of others: of a hundred made-up
-    experiments it holds the truth in 90 to 98 with two, where it may be very wide, in 92 to 97 with three.
+    nothing is known of seeds, and it is that of the items. Two seeds say little of others, and may agree by chance: of
+    a hundred made-up experiments it holds the truth in 87 to 98 with two, where it may be very wide, in 92 to 97 with
+    three, in 94 to 96 with five (outputs/tables/claims.md).
     """
     from scipy import stats
 
