@@ -21,7 +21,7 @@ from tqdm import tqdm
 from finetune import correlation, paired, stats
 from finetune.metrics import MacroF1, Matthews
 from finetune.report.tables import Table
-from finetune.spans import DRAWS
+from finetune.spans import _f1, _resampled
 from finetune.stats import Estimate
 
 EXPERIMENTS = 2000
@@ -77,11 +77,7 @@ def spans(rng: np.random.Generator, items: int) -> Estimate:
     there_N = rng.poisson(2.0, size=items)
     hits_N, more_N = rng.binomial(there_N, 0.8), rng.poisson(0.3, size=items)
     counts_NK = np.stack([hits_N, hits_N + more_N, there_N], axis=1)
-
-    def f1(sums_K: np.ndarray) -> float:
-        return float(2 * sums_K[0] / max(sums_K[1] + sums_K[2], 1))
-
-    return stats.resampled(f1(counts_NK.sum(0)), counts_NK, f1, DRAWS)
+    return _resampled(counts_NK, _f1)
 
 
 def pair(rng: np.random.Generator, items: int) -> Estimate:
