@@ -41,6 +41,11 @@ class Checkpoint(Part, ABC):
     def fetch(self, progress: Silent) -> Weights:
         """The checkpoint on this machine; downloads at most once. `progress` hears of anything slow."""
 
+    def reseeded(self, number: int) -> Checkpoint:
+        """What the seed that comes so many later starts from: itself, unless chance has a say in its weights."""
+        del number
+        return self
+
 
 @dataclass(frozen=True)
 class Packaged(Checkpoint):

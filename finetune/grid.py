@@ -45,11 +45,12 @@ def seeds(recipes: Iterable[Recipe], count: int) -> list[Recipe]:
     """
     if count < 1:
         raise InputError(f"seeds must be at least 1, got {count}")
-    return [
-        replace(recipe, seed=recipe.seed + number, data=recipe.data.reseeded(number))
-        for recipe in recipes
-        for number in range(count)
-    ]
+    return [_reseeded(recipe, number) for recipe in recipes for number in range(count)]
+
+
+def _reseeded(recipe: Recipe, number: int) -> Recipe:
+    data, checkpoint = recipe.data.reseeded(number), recipe.checkpoint.reseeded(number)
+    return replace(recipe, seed=recipe.seed + number, data=data, checkpoint=checkpoint)
 
 
 def draws(recipes: Iterable[Recipe], count: int) -> list[Recipe]:

@@ -22,12 +22,15 @@ class Untrained(Checkpoint):
     """The network, tokenizer or image processor of a checkpoint, with weights as its config draws them."""
 
     of: Checkpoint
-    seed: int = 0  # of the weights; apart from the run's seed, so that all runs share them
+    seed: int = 0  # of the weights; counted up with a run's own, for one drawing of them may be a lucky one
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.seed < 2**32:
             raise InputError(f"checkpoint.seed must be in [0, 2**32), got {self.seed}")
+
+    def reseeded(self, number: int) -> Untrained:
+        return replace(self, seed=self.seed + number)
 
     def fetch(self, progress: Silent) -> Weights:
         weights = self.of.fetch(progress)

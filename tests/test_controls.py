@@ -178,6 +178,18 @@ def test_each_seed_of_a_control_has_a_dealing_of_its_own_and_all_are_one_row_of_
     assert not unfit(System(name="", runs=group.results))
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_each_seed_of_a_control_has_random_weights_of_its_own_and_all_are_one_row_of_a_table(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = replace(toy("bert"), method=Frozen())
+    results = [run(each, out=tmp_path) for each in grid.seeds([control(recipe, "untrained")], 2)]
+    assert len({result.weights["sha256"] for result in results}) == 2
+    assert [each.checkpoint for each in grid.seeds([recipe], 2)] == [recipe.checkpoint] * 2
+    (group,) = groups(results)
+    assert not unfit(System(name="", runs=group.results))
+
+
 def made(result: Result, right: float, **parts: str) -> list[Result]:
     """Two runs that are right on so many of 400 test rows, with parts of these kinds."""
     recipe = {**result.recipe, **{part: {"type": kind} for part, kind in parts.items()}}

@@ -162,8 +162,8 @@ def _group(runs: Sequence[Result | Failed]) -> Group:
 def _settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
     # records from before there was a choice do not say it
     settings = {"attention": None, "augmentation": None} | dict(_paths(recipe))
-    chance = ("seed", "split.draw", *(["data.seed"] if settings["data"] in CONTROLS["data"] else []))
-    for path in chance:
+    drawn = [f"{part}.seed" for part in ("data", "checkpoint") if settings[part] in CONTROLS[part]]
+    for path in ("seed", "split.draw", *drawn):
         settings.pop(path, None)
     return settings
 
