@@ -17,10 +17,10 @@ from finetune.stats import Estimate
 EQUAL = 1e-20  # a variance, of numbers of about 1, that is rounding
 
 
-def pearson(targets_N: np.ndarray, outputs_N: np.ndarray) -> Estimate:
+def pearson(targets_N: np.ndarray, outputs_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
     """How far they lie on a rising line (Pearson 1896)."""
     targets_N, outputs_N = _standardised(targets_N), _standardised(outputs_N)
-    return stats.redrawn(lambda counts_DN: _correlation(counts_DN, targets_N, outputs_N), len(targets_N))
+    return stats.redrawn(lambda counts_DN: _correlation(counts_DN, targets_N, outputs_N), len(targets_N), groups_N)
 
 
 def coefficient(targets_N: np.ndarray, outputs_N: np.ndarray) -> float:
@@ -28,10 +28,12 @@ def coefficient(targets_N: np.ndarray, outputs_N: np.ndarray) -> float:
     return float(_correlation(np.ones((1, len(targets_N))), _standardised(targets_N), _standardised(outputs_N))[0])
 
 
-def spearman(targets_N: np.ndarray, outputs_N: np.ndarray) -> Estimate:
+def spearman(targets_N: np.ndarray, outputs_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
     """How far their order is the same (Spearman 1904): the correlation of ranks, which every draw has of its own."""
     targets, outputs = _ranks(targets_N), _ranks(outputs_N)
-    return stats.redrawn(lambda each_DN: _correlation(each_DN, targets(each_DN), outputs(each_DN)), len(targets_N))
+    return stats.redrawn(
+        lambda each_DN: _correlation(each_DN, targets(each_DN), outputs(each_DN)), len(targets_N), groups_N
+    )
 
 
 def _standardised(values_N: np.ndarray) -> np.ndarray:
@@ -47,7 +49,8 @@ def _ranks(values_N: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
     def ranks(counts_DN: np.ndarray) -> np.ndarray:
         sizes_DG = np.add.reduceat(counts_DN[:, order_N], first_G, axis=1)
-        return ((np.cumsum(sizes_DG, axis=1) - sizes_DG / 2) / len(values_N))[:, group_N]
+        middle_DG = np.cumsum(sizes_DG, axis=1) - sizes_DG / 2
+        return (middle_DG / counts_DN.sum(axis=1, keepdims=True))[:, group_N]  # of whole groups not always as many
 
     return ranks
 

@@ -205,7 +205,7 @@ def _items(here: Session, predictions: Predictions | None, measured_N: np.ndarra
         return None
     task = here.task
     right_N = task.right(predictions.targets, task.predict(predictions.responses))
-    return None if right_N is None else Items.of(predictions.ids, right_N, measured_N)
+    return None if right_N is None else Items.of(predictions.ids, right_N, measured_N, here.groups("test"))
 
 
 def _unseen(labels: Sequence[str], answers: np.ndarray) -> tuple[str, ...]:
@@ -234,7 +234,10 @@ def _result(
     waiting: measure.Waiting,
 ) -> Result:
     recipe, task, examples, splits = here.recipe, here.task, trainee.examples, here.facts()
-    scores = {part: task.score(p.targets, task.predict(p.responses), splits.labels) for part, p in predicted.items()}
+    scores = {
+        part: task.score(p.targets, task.predict(p.responses), splits.labels, here.groups(part))
+        for part, p in predicted.items()
+    }
     return Result(
         status="diverged" if done.diverged else "done",
         recipe=recipe.to_json(),

@@ -13,6 +13,7 @@ import numpy as np
 
 from finetune.errors import InputError
 from finetune.hashing import content_key
+from finetune.stats import by_group
 
 LONGEST = 255  # a length has one byte: this one stands for all from there on
 SCORE = np.dtype("<f2")  # three digits of a score between 0 and 1
@@ -23,7 +24,8 @@ class Items:
     """Whether each test example was right, in the order of their ids: a bit each, so that it fits into a record.
 
     What is neither right nor wrong but nearer or farther has a score from 0 to 1 instead, two bytes each. Where rows
-    tell how long their source is, so does the record, a byte each.
+    tell how long their source is, so does the record, a byte each; where they tell which are of one group, as reviews
+    of one film, it has a number for each group, in as few bytes as the largest needs.
     """
 
     ids: str  # hash of the ids, which every run on the same examples has
@@ -31,13 +33,20 @@ class Items:
     right: str | None = None  # the bits, eight to a byte, in base64; None: there are scores
     scores: str | None = None  # the bytes, in base64; None: there are bits
     lengths: str | None = None  # the bytes, in base64; None: rows have no `length`, or the record is an older one
+    groups: str | None = None  # the numbers, in base64; None: rows have no `group`, or the record is an older one
 
     @staticmethod
-    def of(ids: Sequence[str], right_N: np.ndarray, lengths_N: np.ndarray | None = None) -> Items:
+    def of(
+        ids: Sequence[str],
+        right_N: np.ndarray,
+        lengths_N: np.ndarray | None = None,
+        groups_N: np.ndarray | None = None,
+    ) -> Items:
         """The order that the examples come in does not matter.
 
         Args:
             right_N: whether each is right, as booleans; or its score.
+            groups_N: a number of the group that each is of.
         """
         order = sorted(range(len(ids)), key=ids.__getitem__)
         lengths = None if lengths_N is None else _text(np.clip(lengths_N[order], 0, LONGEST).astype(np.uint8).tobytes())
@@ -47,6 +56,7 @@ class Items:
             right=_text(np.packbits(right_N[order]).tobytes()) if right_N.dtype == bool else None,
             scores=None if right_N.dtype == bool else _text(right_N[order].astype(SCORE).tobytes()),
             lengths=lengths,
+            groups=None if groups_N is None else _numbers(groups_N[order]),
         )
 
     def __post_init__(self) -> None:
@@ -58,6 +68,12 @@ class Items:
             raise InputError(f"items.scores must have two bytes for each of {self.n} test examples, got {len(packed)}")
         if self.lengths is not None and (found := len(_bytes(self.lengths, "lengths", "bytes"))) != self.n:
             raise InputError(f"items.lengths must have a byte for each of {self.n} test examples, got {found}")
+        if self.groups is not None:
+            found = len(_bytes(self.groups, "groups", "numbers"))
+            if found not in [width * self.n for width in (1, 2, 4, 8)]:
+                raise InputError(
+                    f"items.groups must have a number for each of {self.n} test examples, got {found} bytes"
+                )
 
     def unpacked(self) -> np.ndarray:
         """N scores: 1 of what is right, 0 of what is not."""
@@ -69,6 +85,38 @@ class Items:
     def measured(self) -> np.ndarray | None:
         """N lengths of sources, none above 255; None: not known."""
         return None if self.lengths is None else np.frombuffer(base64.b64decode(self.lengths), dtype=np.uint8)
+
+    def together(self) -> np.ndarray | None:
+        """N numbers of groups; None: each is alone, or it is not known."""
+        if self.groups is None:
+            return None
+        packed = base64.b64decode(self.groups)
+        return np.frombuffer(packed, dtype=f"<u{len(packed) // self.n}")
+
+
+def stacked(items: Sequence[Items], chosen_N: np.ndarray | None = None) -> np.ndarray:
+    """(S, N) scores of the same test examples in S records; of groups of examples, if all tell them, what stands for
+    these (`stats.by_group`), for they are independent of each other and examples are not.
+
+    Args:
+        chosen_N: of which examples; None: of all.
+    """
+    scores_SN, groups_N = np.stack([each.unpacked() for each in items]), together(items)
+    if chosen_N is not None:
+        scores_SN, groups_N = scores_SN[:, chosen_N], None if groups_N is None else groups_N[chosen_N]
+    return scores_SN if groups_N is None else by_group(scores_SN, groups_N)
+
+
+def together(items: Sequence[Items]) -> np.ndarray | None:
+    """N numbers of the groups of the examples; None: they are alone, or not all records tell."""
+    return items[0].together() if items and all(each.groups is not None for each in items) else None
+
+
+def _numbers(groups_N: np.ndarray) -> str:
+    """In the order of their first, so that what a group is called does not matter."""
+    _, first_G, group_N = np.unique(groups_N, return_index=True, return_inverse=True)
+    number_N = np.argsort(np.argsort(first_G))[group_N]
+    return _text(number_N.astype(np.min_scalar_type(len(first_G) - 1).newbyteorder("<")).tobytes())
 
 
 def _which(right: str | None) -> str:

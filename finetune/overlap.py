@@ -27,21 +27,21 @@ def exact(references: Sequence[str], texts: Sequence[str]) -> np.ndarray:
     return np.array([text == reference for text, reference in zip(texts, references, strict=True)], dtype=bool)
 
 
-def in_place(references: Sequence[str], texts: Sequence[str]) -> Estimate:
+def in_place(references: Sequence[str], texts: Sequence[str], groups_N: np.ndarray | None = None) -> Estimate:
     """The share of words and signs that stand where the reference has them, of as many as the longer of the two has."""
     pairs = [(_words(text), _words(reference)) for text, reference in zip(texts, references, strict=True)]
     hits_N = np.array([sum(one == other for one, other in zip(*pair, strict=False)) for pair in pairs])
-    return stats.rate(hits_N, np.array([max(map(len, pair)) for pair in pairs]))
+    return stats.rate(hits_N, np.array([max(map(len, pair)) for pair in pairs]), groups_N)
 
 
-def bleu(references: Sequence[str], texts: Sequence[str]) -> Estimate:
+def bleu(references: Sequence[str], texts: Sequence[str], groups_N: np.ndarray | None = None) -> Estimate:
     """BLEU of all texts together (Papineni and others 2002), as sacrebleu has it by default."""
-    return _corpus(imported("sacrebleu.metrics", "BLEU").BLEU(), references, texts)
+    return _corpus(imported("sacrebleu.metrics", "BLEU").BLEU(), references, texts, groups_N)
 
 
-def chrf(references: Sequence[str], texts: Sequence[str]) -> Estimate:
+def chrf(references: Sequence[str], texts: Sequence[str], groups_N: np.ndarray | None = None) -> Estimate:
     """chrF of all texts together (Popović 2015), as sacrebleu has it by default: of characters, so of any language."""
-    return _corpus(imported("sacrebleu.metrics", "chrF").CHRF(), references, texts)
+    return _corpus(imported("sacrebleu.metrics", "chrF").CHRF(), references, texts, groups_N)
 
 
 def rouge(references: Sequence[str], texts: Sequence[str], kinds: Sequence[str] = ROUGE) -> dict[str, np.ndarray]:
@@ -65,7 +65,7 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+|[^\w\s]", text)
 
 
-def _corpus(metric: Any, references: Sequence[str], texts: Sequence[str]) -> Estimate:
+def _corpus(metric: Any, references: Sequence[str], texts: Sequence[str], groups_N: np.ndarray | None) -> Estimate:
     """A score that is computed of sums of counts over texts, with its percentile bootstrap over them (Koehn 2004)."""
     value = float(metric.corpus_score(list(texts), [list(references)]).score) / 100
     counts_NK = np.array(metric._extract_corpus_statistics(list(texts), [list(references)]))
@@ -73,4 +73,4 @@ def _corpus(metric: Any, references: Sequence[str], texts: Sequence[str]) -> Est
     def score(sums_K: np.ndarray) -> float:
         return float(metric._compute_score_from_stats(sums_K.tolist()).score) / 100
 
-    return stats.resampled(value, counts_NK, score, DRAWS)
+    return stats.resampled(value, counts_NK, score, DRAWS, groups_N)

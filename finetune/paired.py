@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from finetune.stats import Estimate
+from finetune.stats import Estimate, score_interval
 from finetune.variance import of_items, of_runs
 
 POWER = 0.8  # how often a difference that is there should be found
@@ -151,24 +151,21 @@ def _freedom(variance: Variance, apart: Sequence[Apart], n: float, seeds: float)
 def share(scores_SN: np.ndarray) -> Estimate:
     """The mean of scores from 0 to 1, with its 95 % interval over items and seeds; of one seed over items alone.
 
-    It is the score interval (Wilson 1927), which keeps between 0 and 1, of as many items as would be so uncertain
-    without seeds, by Student's quantile of what both were estimated from. Where every seed had all right, or all wrong,
-    nothing is known of seeds, and it is that of the items. Two seeds say little of others, and may agree by chance: of
-    a hundred made-up experiments it holds the truth in 87 to 98 with two, where it may be very wide, in 92 to 97 with
-    three, in 94 to 96 with five (outputs/tables/claims.md).
+    It is the score interval (Wilson 1927) of as many items as would be so uncertain without seeds, by Student's
+    quantile of what both were estimated from; of one seed that of its items, where each was right or not. Where every
+    seed had all right, or all wrong, nothing is known of seeds, and it is that of the items. Two seeds say little of
+    others, and may agree by chance: of a hundred made-up experiments it holds the truth in 87 to 98 with two, where it
+    may be very wide, in 92 to 97 with three, in 94 to 96 with five (outputs/tables/claims.md).
     """
-    from scipy import stats
-
     seeds, n = scores_SN.shape
-    value, items, freedom = float(scores_SN.mean()), float(n), math.inf
+    value, variance, freedom = float(scores_SN.mean()), 0.0, math.inf
     if seeds > 1 and n > 1:
         found = difference(scores_SN, np.zeros_like(scores_SN))
-        if found.variance.total:
-            items, freedom = value * (1 - value) / found.variance.total, found.freedom
-    more = float(stats.t.ppf(1 - LEVEL / 2, freedom)) ** 2 / items
-    middle = (value + more / 2) / (1 + more)
-    half = math.sqrt(more * value * (1 - value) + more**2 / 4) / (1 + more)
-    return Estimate(value, max(0.0, middle - half), min(1.0, middle + half), n)
+        variance, freedom = found.variance.total, found.freedom
+    elif n > 1 and not np.isin(scores_SN, (0, 1)).all():
+        variance, freedom = of_items(scores_SN[0]), n - 1.0
+    items = value * (1 - value) / variance if variance else float(n)
+    return score_interval(value, items, freedom if variance else math.inf, n)
 
 
 def mcnemar(ours_N: np.ndarray, theirs_N: np.ndarray) -> float:

@@ -112,7 +112,8 @@ def _fields(value: Mapping[str, Any]) -> dict[str, Any]:
     parts["labels"] = tuple(parts["labels"])
     for name in ("broken", "unseen", "values"):
         parts[name] = None if parts[name] is None else tuple(parts[name])
-    kept = None if parts["items"] is None else {"right": None, "scores": None, "lengths": None} | parts["items"]
+    empty = dict.fromkeys(each.name for each in fields(Items) if each.default is None)
+    kept = None if parts["items"] is None else empty | parts["items"]
     if kept is not None and set(kept) != {each.name for each in fields(Items)}:
         raise InputError(f"items of a record are to have all fields of finetune.items.Items, got {str(kept)[:60]!r}")
     parts["items"] = None if kept is None else Items(**kept)

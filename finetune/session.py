@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
@@ -140,18 +141,24 @@ class Session(Setup):
         """Of the splits, without cutting them again where that was done before."""
         path = kept_dir(ENCODED) / f"{self._key()}.json"
         stored = read_json(path)
-        if stored is None:
+        if stored is None or "groups" not in stored:  # those that were stored before there were any do not say it
             facts = self.splits().facts
             with writing_cache():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(path, json.dumps(asdict(facts)))
             return facts
-        values = stored.get("values")  # those that were stored before there were any do not say it
+        values = stored["values"]
         return SplitFacts(
             labels=tuple(stored["labels"]),
             test_rows_in_train=stored["test_rows_in_train"],
             values=None if values is None else tuple(values),
+            groups=stored["groups"],
         )
+
+    def groups(self, part: str) -> np.ndarray | None:
+        """Numbers of the groups of a split's rows, one each; None: each row is alone."""
+        found = self.facts().groups.get(part)
+        return None if found is None else np.array(found)
 
     def examples(self) -> dict[str, Examples]:
         recipe = self.recipe

@@ -42,27 +42,29 @@ def spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
     return found
 
 
-def f1(known: Sequence[Sequence[str]], told: Sequence[Sequence[str]]) -> Estimate:
+def f1(known: Sequence[Sequence[str]], told: Sequence[Sequence[str]], groups_N: np.ndarray | None = None) -> Estimate:
     """F1 of the spans of N sentences together; one is found if words and kind are the same. Interval over sentences."""
     counts_NK = np.array([_counts(*pair) for pair in zip(known, told, strict=True)])
-    return _resampled(counts_NK, _f1)
+    return _resampled(counts_NK, _f1, groups_N)
 
 
-def accuracy(right_N: np.ndarray, words_N: np.ndarray) -> Estimate:
+def accuracy(right_N: np.ndarray, words_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
     """The share of right words of N sentences together. Its interval is over sentences, whose words are not alone."""
     counts_NK = np.stack([right_N, words_N], axis=1)
-    return _resampled(counts_NK, _share)
+    return _resampled(counts_NK, _share, groups_N)
 
 
-def _resampled(counts_NK: np.ndarray, score: Callable[[np.ndarray], float]) -> Estimate:
+def _resampled(
+    counts_NK: np.ndarray, score: Callable[[np.ndarray], float], groups_N: np.ndarray | None = None
+) -> Estimate:
     """With a bootstrap over sentences, unless all are right or all wrong: then there is nothing that draws could vary.
 
     The interval is then that of the share of right sentences (Wilson 1927), which are as sure as their number.
     """
     value, n = score(counts_NK.sum(axis=0)), len(counts_NK)
     if value in (0.0, 1.0) and n > 1:
-        return stats.proportion(round(value) * n, n)
-    return stats.resampled(value, counts_NK, score, DRAWS)
+        return stats.share(np.full(n, value), groups_N)
+    return stats.resampled(value, counts_NK, score, DRAWS, groups_N)
 
 
 def _counts(known: Sequence[str], told: Sequence[str]) -> tuple[int, int, int]:

@@ -7,8 +7,8 @@ another cap is chosen: the rows of a small cap are among those of every larger o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -28,6 +28,9 @@ class SplitFacts:
     labels: tuple[str, ...]
     test_rows_in_train: int  # test inputs whose text also occurs in train: they flatter every method alike
     values: tuple[float, float] | None = None  # mean and deviation of those of the training rows; None: they have none
+    # of validation and test rows a number each, which those of one group share, as reviews of one film; empty: each row
+    # is alone
+    groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +119,11 @@ class Split(Part):
             labels=rows.labels,
             test_rows_in_train=int(repeated(train, test).sum()),
             values=_spread(train),
+            groups={
+                name: groups_N.tolist()
+                for name, part in (("validation", validation), ("test", test))
+                if (groups_N := grouped(part)) is not None
+            },
         )
 
     def _hold_out(self, rows: datasets.Dataset, share: float, salt: str) -> tuple[datasets.Dataset, datasets.Dataset]:
@@ -157,6 +165,14 @@ def _spread(rows: datasets.Dataset) -> tuple[float, float] | None:
     values_N = targets(rows)
     # of equal ones rounding would make a deviation
     return float(values_N.mean()), float(values_N.std()) if np.ptp(values_N) else 0.0
+
+
+def grouped(rows: datasets.Dataset) -> np.ndarray | None:
+    """A number for each row that those of one group share; None: rows have no group, or all of them the same."""
+    if "group" not in rows.column_names:
+        return None
+    names, number_N = np.unique(np.asarray(rows["group"][:], dtype=str), return_inverse=True)
+    return number_N if len(names) > 1 else None
 
 
 def _nested_order(rows: datasets.Dataset, salt: str) -> np.ndarray:

@@ -1,4 +1,9 @@
-"""Pure numbers: an estimate never travels without its interval and its n."""
+"""Pure numbers: an estimate never travels without its interval and its n.
+
+N test items, of which some may belong together: `groups_N` has a number of each's group, as of reviews that of their
+film. Items of one group are alike, and only groups are independent of each other; intervals are then over these. G
+groups, K counts of each item.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +40,62 @@ def proportion(successes: int, n: int) -> Estimate:
     return Estimate(successes / n, float(interval.low), float(interval.high), n)
 
 
-def mean(values: np.ndarray) -> Estimate:
+def by_group(values: np.ndarray, groups_N: np.ndarray) -> np.ndarray:
+    """A number for each group instead of each item, of the same mean, and independent of each other: (…, N) → (…, G).
+
+    Their variance over G is that of the mean, of groups of any sizes (Cochran 1977, chapter 9).
+    """
+    means = values.mean(-1, keepdims=True)
+    apart_NK = (values - means).reshape(-1, len(groups_N)).T
+    sums_GK = summed(apart_NK, groups_N)
+    return means + (sums_GK.T * (len(sums_GK) / len(groups_N))).reshape(*values.shape[:-1], len(sums_GK))
+
+
+def summed(counts_NK: np.ndarray, groups_N: np.ndarray) -> np.ndarray:
+    """The sums over each group, in the order of their numbers."""
+    _, group_N = np.unique(groups_N, return_inverse=True)
+    return np.stack([np.bincount(group_N, each_N) for each_N in counts_NK.T], axis=1)
+
+
+def share(right_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
+    """Of items that were right, with Wilson's interval; of groups that of as many items as would be so uncertain alone,
+    by Student's quantile (Korn and Graubard 1998).
+    """
+    if groups_N is None:
+        return proportion(int(right_N.sum()), len(right_N))
+    value, of_groups = float(right_N.mean()), by_group(right_N.astype(float), groups_N)
+    if len(of_groups) < 2:
+        return Estimate(value, None, None, len(right_N))
+    variance = float(of_groups.var(ddof=1)) / len(of_groups)
+    items = value * (1 - value) / variance if variance else len(of_groups)
+    return score_interval(value, items, len(of_groups) - 1, len(right_N))
+
+
+def score_interval(value: float, items: float, freedom: float, n: int) -> Estimate:
+    """A share of n items with the score interval (Wilson 1927), which keeps between 0 and 1.
+
+    Args:
+        items: of how many, were they independent, a share would be so uncertain.
+        freedom: degrees of, that this was estimated with.
+    """
+    from scipy import stats
+
+    more = float(stats.t.ppf(0.975, freedom)) ** 2 / items
+    middle = (value + more / 2) / (1 + more)
+    half = math.sqrt(more * value * (1 - value) + more**2 / 4) / (1 + more)
+    return Estimate(value, max(0.0, middle - half), min(1.0, middle + half), n)
+
+
+def mean(values_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
     """The mean of a number per test item, with Student's interval."""
-    n = len(values)
-    value = float(np.mean(values)) if n else math.nan
-    if n < 2:
+    n = len(values_N)
+    value = float(np.mean(values_N)) if n else math.nan
+    alone = values_N if groups_N is None else by_group(values_N, groups_N)
+    if len(alone) < 2:
         return Estimate(value, None, None, n)
     from scipy import stats
 
-    half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1)) / math.sqrt(n)
+    half = float(stats.t.ppf(0.975, len(alone) - 1) * np.std(alone, ddof=1)) / math.sqrt(len(alone))
     return Estimate(value, value - half, value + half, n)
 
 
@@ -59,16 +111,17 @@ def geometric(values: np.ndarray) -> Estimate:
     return Estimate(math.exp(logs.value), *ends, n=logs.n)
 
 
-def rate(amounts_N: np.ndarray, sizes_N: np.ndarray) -> Estimate:
+def rate(amounts_N: np.ndarray, sizes_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
     """A total per unit, of N items of several units each, with Student's interval of a ratio (Cochran 1977).
 
     Items without a unit say nothing and are not counted.
     """
+    groups_N = None if groups_N is None else groups_N[sizes_N > 0]
     amounts_N, sizes_N = amounts_N[sizes_N > 0], sizes_N[sizes_N > 0]
     if not len(sizes_N):
         return Estimate(math.nan, None, None, 0)
     value = float(amounts_N.sum() / sizes_N.sum())
-    around = mean((amounts_N - value * sizes_N) / sizes_N.mean())
+    around = mean((amounts_N - value * sizes_N) / sizes_N.mean(), groups_N)
     if around.low is None or around.high is None:
         return Estimate(value, None, None, len(sizes_N))
     return Estimate(value, value + around.low, value + around.high, len(sizes_N))
@@ -85,7 +138,10 @@ def averaged(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def bootstrap(
-    targets: np.ndarray, outputs: np.ndarray, scores: Mapping[str, tuple[float, Callable[[np.ndarray], np.ndarray]]]
+    targets: np.ndarray,
+    outputs: np.ndarray,
+    scores: Mapping[str, tuple[float, Callable[[np.ndarray], np.ndarray]]],
+    groups_N: np.ndarray | None = None,
 ) -> dict[str, Estimate]:
     """Scores of a confusion matrix with their percentile bootstrap intervals over test items (Efron 1979).
 
@@ -96,45 +152,71 @@ def bootstrap(
         scores: of each its value, and what it is of matrices stacked as (draws, classes, classes).
     """
     n = len(targets)
-    if n < 2:
+    if (n if groups_N is None else len(np.unique(groups_N))) < 2:
         return {name: Estimate(value, None, None, n) for name, (value, _) in scores.items()}
     classes = int(max(targets.max(), outputs.max())) + 1
-    cells = np.bincount(targets * classes + outputs, minlength=classes**2)
+    draw = _redraw(targets * classes + outputs, classes**2, groups_N)
     rng, at_once = np.random.default_rng(0), max(1, 10**7 // classes**2)  # a thousand classes must fit in memory too
     found: dict[str, list[np.ndarray]] = {name: [] for name in scores}
     for start in range(0, DRAWS, at_once):
-        drawn = rng.multinomial(n, cells / n, size=min(at_once, DRAWS - start)).reshape(-1, classes, classes)
+        drawn = draw(rng, min(at_once, DRAWS - start)).reshape(-1, classes, classes)
         for name, (_, of_confusion) in scores.items():
             found[name].append(of_confusion(drawn))
     ends = {name: np.percentile(np.concatenate(each), [2.5, 97.5]).tolist() for name, each in found.items()}
     return {name: Estimate(value, *ends[name], n=n) for name, (value, _) in scores.items()}
 
 
-def resampled(value: float, counts_NK: np.ndarray, score: Callable[[np.ndarray], float], draws: int) -> Estimate:
+def _redraw(
+    cells_N: np.ndarray, count: int, groups_N: np.ndarray | None
+) -> Callable[[np.random.Generator, int], np.ndarray]:
+    """How often each of so many cells is among items that are drawn anew, in each of several draws: (draws, count)."""
+    if groups_N is None:
+        shares = np.bincount(cells_N, minlength=count) / len(cells_N)
+        return lambda rng, draws: rng.multinomial(len(cells_N), shares, size=draws)
+    from scipy import sparse
+
+    _, group_N = np.unique(groups_N, return_inverse=True)
+    groups = int(group_N.max()) + 1
+    of_cell = sparse.csr_array((np.ones(len(cells_N), dtype=np.int64), (cells_N, group_N)), shape=(count, groups))
+    even = np.full(groups, 1 / groups)
+    return lambda rng, draws: np.asarray(of_cell @ rng.multinomial(groups, even, size=draws).T).T
+
+
+def resampled(
+    value: float,
+    counts_NK: np.ndarray,
+    score: Callable[[np.ndarray], float],
+    draws: int,
+    groups_N: np.ndarray | None = None,
+) -> Estimate:
     """A score of the sums of K counts over N items, with its percentile bootstrap interval over them (Efron 1979)."""
-    n = len(counts_NK)
-    if n < 2:
-        return Estimate(value, None, None, n)
+    counts_GK = counts_NK if groups_N is None else summed(counts_NK, groups_N)
+    drawn = len(counts_GK)
+    if drawn < 2:
+        return Estimate(value, None, None, len(counts_NK))
     rng = np.random.default_rng(0)
-    scores = [score(rng.multinomial(n, np.full(n, 1 / n)) @ counts_NK) for _ in range(draws)]
+    scores = [score(rng.multinomial(drawn, np.full(drawn, 1 / drawn)) @ counts_GK) for _ in range(draws)]
     low, high = np.percentile(scores, [2.5, 97.5])
-    return Estimate(value, float(low), float(high), n)
+    return Estimate(value, float(low), float(high), len(counts_NK))
 
 
-def redrawn(score: Callable[[np.ndarray], np.ndarray], n: int) -> Estimate:
+def redrawn(score: Callable[[np.ndarray], np.ndarray], n: int, groups_N: np.ndarray | None = None) -> Estimate:
     """A score of n items with its percentile bootstrap interval over them (Efron 1979).
 
     Args:
         score: of several draws (draws,), by how often each item is in each of them (draws, n).
     """
     value = float(score(np.ones((1, n)))[0])
-    if n < 2:
+    names, group_N = np.unique(np.arange(n) if groups_N is None else groups_N, return_inverse=True)
+    groups = len(names)
+    if groups < 2:
         return Estimate(value, None, None, n)
     rng, at_once, scores = np.random.default_rng(0), max(1, CELLS // n), []
     for start in range(0, DRAWS, at_once):
         draws = min(at_once, DRAWS - start)
-        drawn = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
-        scores.append(score(np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n)))
+        drawn = rng.integers(groups, size=(draws, groups)) + groups * np.arange(draws)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=draws * groups).reshape(draws, groups)
+        scores.append(score(times[:, group_N]))
     low, high = np.percentile(np.concatenate(scores), [2.5, 97.5])
     return Estimate(value, float(low), float(high), n)
 

@@ -1,17 +1,17 @@
 """A way to train and its finished runs: what they scored, on which rows, and whether they can be held against others.
 
-S seeds, N test items.
+S seeds, N test items, or groups of them where rows are of groups, as reviews of films.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from finetune import paired
+from finetune import items, paired
 from finetune.errors import InputError
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
@@ -38,6 +38,12 @@ class System:
     def unit(self) -> str:
         """What its scores are independent of each other by."""
         return "seeds" if len(by_draw(self)) == 1 else "draws of training rows"
+
+    @property
+    def sample(self) -> str:
+        """What else its scores are independent of each other by."""
+        alone = items.together([run.items for run in self.runs if run.items is not None]) is None
+        return "test rows" if alone else "groups of test rows"
 
     @property
     def score(self) -> float:
@@ -86,17 +92,20 @@ def contents(runs: Iterable[Result]) -> dict[str, dict[str, list[Result]]]:
     return found
 
 
-def right(system: System) -> np.ndarray:
+def right(system: System, chosen_N: np.ndarray | None = None) -> np.ndarray:
     """(S, N): whether each run had each test row right, or its score; of several draws of training rows, their means.
 
     Seeds with the same rows are then no independent trials of what a method makes of such rows.
+
+    Args:
+        chosen_N: of which of the test rows; None: of all.
 
     Raises:
         InputError: no verdict can be made of it.
     """
     if why := unfit(system):
         raise InputError(f"no verdict on {system.name}: {why}")
-    of_draw = [stacked(runs) for runs in by_draw(system).values()]
+    of_draw = [stacked(runs, chosen_N) for runs in by_draw(*in_common([system])).values()]
     return of_draw[0] if len(of_draw) == 1 else np.stack([each_SN.mean(0) for each_SN in of_draw])
 
 
@@ -105,14 +114,26 @@ def estimate(system: System) -> Estimate:
 
     That is so of one seed, and of a score that single rows do not have.
     """
-    if unfit(system):
+    if unfit(system, fewest=1):
         return averaged([run.scores[run.headline] for run in system.runs])
-    return paired.share(right(system))
+    return paired.share(stacked(system.runs) if len(system.runs) == 1 else right(system))
 
 
-def stacked(runs: Sequence[Result]) -> np.ndarray:
-    """(S, N): whether each run had each test row right, or its score."""
-    return np.stack([run.items.unpacked() for run in runs if run.items is not None])
+def stacked(runs: Sequence[Result], chosen_N: np.ndarray | None = None) -> np.ndarray:
+    """(S, N): whether each run had each test row right, or its score; of groups of rows what stands for these."""
+    return items.stacked([run.items for run in runs if run.items is not None], chosen_N)
+
+
+def in_common(systems: Sequence[System]) -> list[System]:
+    """The same, without groups of test rows unless all records tell them: some may be of an earlier version."""
+    runs = [run for system in systems for run in system.runs if run.items is not None]
+    if len({run.items.groups is None for run in runs if run.items is not None}) < 2:
+        return list(systems)
+    return [replace(system, runs=tuple(map(_alone, system.runs))) for system in systems]
+
+
+def _alone(run: Result) -> Result:
+    return run if run.items is None else replace(run, items=replace(run.items, groups=None))
 
 
 def by_draw(system: System) -> dict[int, list[Result]]:

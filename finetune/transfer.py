@@ -19,7 +19,7 @@ from finetune.items import Items
 from finetune.recipe import Recipe
 from finetune.session import Session
 from finetune.shift import Elsewhere
-from finetune.splits import repeated
+from finetune.splits import grouped, repeated
 
 FORMAT = 1  # counts up when the same rows come to other numbers
 INPUTS = ("text", "text_pair", "image")  # columns that a model reads
@@ -74,10 +74,11 @@ def _scored(run: Finished, here: Session, there: Session) -> Elsewhere:
     run.progress.end()
     outputs_N = task.predict(found.responses)
     right_N = task.right(found.targets, outputs_N)
+    groups_N = grouped(chosen)
     return Elsewhere(
         of=there.recipe.data.title,
-        scores=task.score(found.targets, outputs_N, run.predictor.labels),
-        items=None if right_N is None else Items.of(found.ids, right_N),
+        scores=task.score(found.targets, outputs_N, run.predictor.labels, groups_N),
+        items=None if right_N is None else Items.of(found.ids, right_N, groups_N=groups_N),
         others=others,
         own=own,
     )

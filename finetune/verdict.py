@@ -16,7 +16,7 @@ import numpy as np
 from finetune import paired
 from finetune.errors import InputError
 from finetune.paired import LEVEL, Difference
-from finetune.system import System, contents, right, rows_of, stacked
+from finetune.system import System, contents, in_common, right, rows_of, stacked
 
 FREE = 0.01  # seconds; what takes less has not trained, and nothing is so many times that
 FEW_PAIRS = 6  # of one seed each
@@ -39,13 +39,14 @@ class Verdict:
     items: int | None  # about how many test items, at these seeds, would settle it; None: no number would, or it is
     seeds: int | None  # the same of seeds, at these items
     unit: str  # what is independent of each other: seeds, or draws of training rows
+    sample: str  # and what else is: test rows, or groups of them
 
     @property
     def sentence(self) -> str:
         """For people, with the numbers it rests on and what would change it."""
         found, points = self.found, f"{100 * self.margin:g} point{'s' * (self.margin != 0.01)}"
         seeds = " and ".join(map(str, dict.fromkeys(found.seeds)))
-        sample = f"{found.n} test rows, {seeds} {self.unit}"
+        sample = f"{found.n} {self.sample}, {seeds} {self.unit}"
         gap = f"{self.metric} {signed(found.value)} points"
         over = f"95 % interval {signed(found.low)} to {signed(found.high)}"
         chance = f"p {_p(self.p)}{f' among {self.among} comparisons' * (self.among > 1)}"
@@ -75,10 +76,10 @@ class Verdict:
     def _would_settle(self) -> str:
         ways = []
         if self.items is not None:
-            ways.append(f"about {self.items} test rows")
+            ways.append(f"about {self.items} {self.sample}")
         if self.seeds is not None:
             ways.append(f"about {self.seeds} {self.unit}")
-        what = " or ".join(ways) or f"more test rows and {self.unit}"
+        what = " or ".join(ways) or f"more {self.sample} and {self.unit}"
         widest = 100 * max(-self.found.below, self.found.above)
         power = f"a difference of {100 * self.found.detectable:.2g} points would be found in 4 of 5 such experiments"
         return f"{what} would settle it in 4 of 5; {power}; within {widest:.2g} points they are equivalent"
@@ -95,6 +96,7 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
             that are not of single examples; two were tested on different examples, or their data changed in between.
     """
     check_margin(margin)
+    systems = in_common(systems)
     scores = [right(system) for system in systems]
     pairs = list(itertools.combinations(systems, 2))
     for one, other in pairs:
@@ -132,7 +134,7 @@ def of_one_seed(pairs: Sequence[tuple[System, System]]) -> list[str]:
     """
     if len(pairs) > FEW_PAIRS:
         return [f"{len(pairs)} pairs of one seed each: 2 or more seeds are needed to tell what is better"]
-    pairs = [_higher_first(*pair) for pair in pairs]
+    pairs = [_higher_first(*in_common(pair)) for pair in pairs]
     tests = [_of_rows(*pair) for pair in pairs]
     counted = paired.holm([p for _, p in tests])
     return [_said_of_rows(*pair, test, p) for pair, (test, _), p in zip(pairs, tests, counted, strict=True)]
@@ -156,7 +158,7 @@ def _said_of_rows(ours: System, theirs: System, test: str, p: float) -> str:
     low, high = paired.bootstrap(ours_N, theirs_N)
     gap = f"{ours.runs[0].headline} {signed(float(ours_N.mean() - theirs_N.mean()))} points"
     over = f"95 % interval {signed(low)} to {signed(high)}, p {_p(p)} by {test}"
-    rows = f"by the {len(ours_N)} test rows alone; another seed may say otherwise"
+    rows = f"by the {len(ours_N)} {ours.sample} alone; another seed may say otherwise"
     return f"{ours.name} against {theirs.name}, of one seed each: {gap} ({over}) {rows}"
 
 
@@ -206,6 +208,7 @@ def _verdict(one: System, other: System, found: Difference, p: float, among: int
         items=items,
         seeds=seeds,
         unit=one.unit,
+        sample=one.sample,
     )
 
 

@@ -15,7 +15,7 @@ from finetune.report.families import families
 from finetune.report.groups import Failed, Group, differences, finals, groups
 from finetune.report.tables import MISSING, Table, without_idle
 from finetune.result import Result
-from finetune.system import System, by_draw, stacked, unfit, validated
+from finetune.system import System, by_draw, in_common, stacked, unfit, validated
 from finetune.variance import components, of_choice
 
 HEADER = (
@@ -71,7 +71,7 @@ def _row(group: Group) -> tuple[str, ...]:
     value = f"{100 * np.mean([run.scores[run.headline].value for run in sound]):.2f}"
     if unfit(system, fewest=1):
         return (sound[0].headline, value, *[MISSING] * 3)
-    drawn = list(by_draw(system).values())
+    drawn = list(by_draw(*in_common([system])).values())
     seeds = min(map(len, drawn))  # as many of each draw: the analysis is of a balanced design
     scores_DSN = np.stack([stacked(runs[:seeds]) for runs in drawn])
     found, n = components(scores_DSN), scores_DSN.shape[2]

@@ -16,7 +16,7 @@ from finetune.report.groups import Failed, Group, finals, groups, named_after
 from finetune.report.notes import notes
 from finetune.report.tables import MISSING, Table, percent, without_idle
 from finetune.result import Result
-from finetune.system import System, estimate, right, rows_of, unfit
+from finetune.system import System, estimate, in_common, right, rows_of, unfit
 from finetune.verdict import judge
 
 ALL = "all"
@@ -136,7 +136,8 @@ class Pair:
     @property
     def leads(self) -> str:
         rows = [ours.runs[0].rows["train"] for ours, _ in self.both.values()]
-        ours, theirs = ([right(systems[side]) for systems in self.both.values()] for side in (0, 1))
+        every = in_common([system for pair in self.both.values() for system in pair])
+        ours, theirs = ([right(system) for system in every[side::2]] for side in (0, 1))
         found = crossover(rows, ours, theirs)
         return _from(self.one.label, found.value, found.low, found.high)
 

@@ -15,7 +15,7 @@ from finetune.report.notes import notes
 from finetune.report.tables import MISSING, Table, percent, without_idle
 from finetune.result import Result
 from finetune.stats import Estimate
-from finetune.system import System, right, unfit
+from finetune.system import System, right, stacked, unfit
 
 FEW = 30  # test rows of a length, below which its cell says little
 
@@ -43,8 +43,10 @@ def by_length(group: Group) -> dict[int, Estimate]:
     measured_N = items.measured()
     if measured_N is None:
         return {}
-    right_SN = right(system) if len(group.results) > 1 else items.unpacked()[None]
-    return {int(each): paired.share(right_SN[:, measured_N == each]) for each in np.unique(measured_N)}
+    chosen = {int(each): measured_N == each for each in np.unique(measured_N)}
+    if len(group.results) == 1:
+        return {length: paired.share(stacked(group.results, own_N)) for length, own_N in chosen.items()}
+    return {length: paired.share(right(system, own_N)) for length, own_N in chosen.items()}
 
 
 def longest(group: Group) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from finetune.report.families import head
 from finetune.report.groups import AGAIN, Group, comparable, named_after, singles, systems
 from finetune.result import Result
@@ -30,6 +32,7 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
     lines = [
         *_machines(results),
         *_waited(groups),
+        *_grouped(results),
         *_repeated(results),
         *_cut(results),
         *_unseen(results),
@@ -80,6 +83,15 @@ def _heads(groups: Sequence[Group]) -> Iterator[str]:
         for run in group.results:
             if run.choice is not None and not run.trial:
                 yield f"{group.label}: {head(run)}"
+
+
+def _grouped(results: Sequence[Result]) -> Iterator[str]:
+    """Recipes whose intervals are not over single rows."""
+    for result in _own(results):
+        numbers_N = None if result.items is None else result.items.together()
+        if numbers_N is not None:
+            count = f"its {len(numbers_N)} test rows are of {len(np.unique(numbers_N))} groups"
+            yield f"{result.recipe['name']}: {count}, and intervals are over these, for rows of one are alike"
 
 
 def _repeated(results: Sequence[Result]) -> Iterator[str]:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
-
 from finetune import paired
-from finetune.items import Items
+from finetune.items import Items, stacked
 from finetune.report.groups import Failed, Group, differences, groups
 from finetune.report.notes import changed, intervals, lost, short, single
 from finetune.report.tables import IDLE, MISSING, Table, percent, without_idle
@@ -118,7 +116,7 @@ def _nats(found: Sequence[Language]) -> tuple[str, str, str]:
 
 def change(before: Sequence[Items], after: Sequence[Items]) -> Estimate:
     """How far the share of right neighbours moved, with its interval over rows, and over seeds where there are two."""
-    before_SN, after_SN = (np.stack([each.unpacked() for each in side]) for side in (before, after))
+    before_SN, after_SN = stacked(before), stacked(after)
     if len(after_SN) < 2:
         return mean(after_SN[0] - before_SN[0])
     found = paired.difference(after_SN, before_SN)
@@ -127,7 +125,7 @@ def change(before: Sequence[Items], after: Sequence[Items]) -> Estimate:
 
 def _share(items: Sequence[Items]) -> Estimate:
     """Of what was right, with its interval over rows, and over seeds where there are two."""
-    return paired.share(np.stack([each.unpacked() for each in items]).astype(float))
+    return paired.share(stacked(items))
 
 
 def _gap(found: Estimate) -> str:

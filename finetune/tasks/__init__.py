@@ -105,8 +105,19 @@ class Task(Part, ABC):
         """What is written down of each prediction, beside its id."""
 
     @abstractmethod
-    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
-        """Scores over examples, the headline first; `labels` are what their numbers stand for. Pure."""
+    def score(
+        self,
+        targets: np.ndarray,
+        outputs: np.ndarray,
+        labels: tuple[str, ...],
+        groups_N: np.ndarray | None = None,
+    ) -> dict[str, Estimate]:
+        """Scores over examples, the headline first. Pure.
+
+        Args:
+            labels: what the numbers of targets and outputs stand for.
+            groups_N: a number for each example that those share which are alike, as of one film; None: each is alone.
+        """
 
     @abstractmethod
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray | None:

@@ -60,13 +60,19 @@ class Classification(Reading):
             said = {"label": labels[target], "predicted": labels[output]}
             yield {**said, "target": target, "output": output, "logits": scores}
 
-    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
+    def score(
+        self,
+        targets: np.ndarray,
+        outputs: np.ndarray,
+        labels: tuple[str, ...],
+        groups_N: np.ndarray | None = None,
+    ) -> dict[str, Estimate]:
         # `evaluate` takes seconds to import: not before it is needed
         from finetune.metrics import Accuracy, MacroF1, Matthews
 
-        right = stats.proportion(int((targets == outputs).sum()), len(targets))
+        right = stats.share(targets == outputs, groups_N)
         others = {each.key: (each.formula(targets, outputs), each.of_confusion) for each in (MacroF1, Matthews)}
-        return {Accuracy.key: right, **stats.bootstrap(targets, outputs, others)}
+        return {Accuracy.key: right, **stats.bootstrap(targets, outputs, others, groups_N)}
 
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         return targets == outputs

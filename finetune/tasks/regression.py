@@ -93,11 +93,17 @@ class Regression(Reading):
         for target, output, said in zip(targets.tolist(), outputs, logits, strict=True):
             yield {"target": target, "output": output, "logits": said}
 
-    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
+    def score(
+        self,
+        targets: np.ndarray,
+        outputs: np.ndarray,
+        labels: tuple[str, ...],
+        groups_N: np.ndarray | None = None,
+    ) -> dict[str, Estimate]:
         return {
-            "pearson": correlation.pearson(targets, outputs),
-            "spearman": correlation.spearman(targets, outputs),
-            "mae": stats.mean(np.abs(targets - outputs)),
+            "pearson": correlation.pearson(targets, outputs, groups_N),
+            "spearman": correlation.spearman(targets, outputs, groups_N),
+            "mae": stats.mean(np.abs(targets - outputs), groups_N),
         }
 
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> None:

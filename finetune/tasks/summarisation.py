@@ -100,9 +100,15 @@ class Summarisation(Writing):
 
         return write
 
-    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
+    def score(
+        self,
+        targets: np.ndarray,
+        outputs: np.ndarray,
+        labels: tuple[str, ...],
+        groups_N: np.ndarray | None = None,
+    ) -> dict[str, Estimate]:
         found = overlap.rouge(targets.tolist(), outputs.tolist())
-        return {NAMES[name]: stats.mean(each_N) for name, each_N in found.items()}
+        return {NAMES[name]: stats.mean(each_N, groups_N) for name, each_N in found.items()}
 
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """ROUGE-1 of each: a summary is nearer to its reference or farther, and hardly ever equal."""

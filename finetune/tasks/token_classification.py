@@ -88,13 +88,20 @@ class TokenClassification(Headed):
         for target, output in zip(targets, self.predict(responses), strict=True):
             yield {"target": named(target, labels), "output": named(output, labels)}
 
-    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
-        right = [int((told == target).sum()) for target, told in zip(targets, outputs, strict=True)]
-        found = {"word_accuracy": spans.accuracy(np.array(right), np.array([len(target) for target in targets]))}
+    def score(
+        self,
+        targets: np.ndarray,
+        outputs: np.ndarray,
+        labels: tuple[str, ...],
+        groups_N: np.ndarray | None = None,
+    ) -> dict[str, Estimate]:
+        right_N = np.array([int((told == target).sum()) for target, told in zip(targets, outputs, strict=True)])
+        words_N = np.array([len(target) for target in targets])
+        found = {"word_accuracy": spans.accuracy(right_N, words_N, groups_N)}
         if not spans.are_tags(labels):
             return found
         tags, told = ([_tags(each, labels) for each in side] for side in (targets, outputs))
-        return {"span_f1": spans.f1(tags, told), **found}
+        return {"span_f1": spans.f1(tags, told, groups_N), **found}
 
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> None:
         return None  # a sentence has many words, and neither score is a share of right sentences

@@ -81,13 +81,19 @@ class Translation(Writing):
 
         return write
 
-    def score(self, targets: np.ndarray, outputs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Estimate]:
+    def score(
+        self,
+        targets: np.ndarray,
+        outputs: np.ndarray,
+        labels: tuple[str, ...],
+        groups_N: np.ndarray | None = None,
+    ) -> dict[str, Estimate]:
         right_N = self.right(targets, outputs)
         return {
-            "exact_match": stats.proportion(int(right_N.sum()), len(right_N)),
-            "token_accuracy": overlap.in_place(targets.tolist(), outputs.tolist()),
-            "bleu": overlap.bleu(targets.tolist(), outputs.tolist()),
-            "chrf": overlap.chrf(targets.tolist(), outputs.tolist()),
+            "exact_match": stats.share(right_N, groups_N),
+            "token_accuracy": overlap.in_place(targets.tolist(), outputs.tolist(), groups_N),
+            "bleu": overlap.bleu(targets.tolist(), outputs.tolist(), groups_N),
+            "chrf": overlap.chrf(targets.tolist(), outputs.tolist(), groups_N),
         }
 
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:

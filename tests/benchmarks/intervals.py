@@ -1,4 +1,5 @@
-"""How often the 95 % intervals of eleven scores hold the truth: made-up test sets whose truth is known.
+"""How often the 95 % intervals of eleven scores hold the truth, and of four where items come in groups: made-up test
+sets whose truth is known.
 
     python tests/benchmarks/intervals.py
 
@@ -88,6 +89,45 @@ def pair(rng: np.random.Generator, items: int) -> Estimate:
     return Estimate(float(ours_N.mean() - theirs_N.mean()), low, high, items)
 
 
+def gathered(rng: np.random.Generator, items: int) -> np.ndarray:
+    """The group (N,) of each item: of one to seven."""
+    return np.repeat(np.arange(items), rng.integers(1, 8, size=items))[:items]
+
+
+def chances(groups_N: np.ndarray, mean: float, rng: np.random.Generator) -> np.ndarray:
+    """How likely (N,) each item is right: some groups are easy, as a film is that all like."""
+    return rng.beta(2 * mean, 2 * (1 - mean), size=int(groups_N.max()) + 1)[groups_N]
+
+
+def share_of_groups(rng: np.random.Generator, items: int) -> Estimate:
+    groups_N = gathered(rng, items)
+    return stats.share(rng.random(items) < chances(groups_N, 0.8, rng), groups_N)
+
+
+def classes_of_groups(rng: np.random.Generator, items: int) -> Estimate:
+    """Macro F1, where a group has the same mistakes: either none, or twice as many as there are on the whole."""
+    groups_N, targets_N = gathered(rng, items), rng.choice(3, size=items, p=CLASSES)
+    wrong_N = rng.random(items) < 2 * (1 - RIGHT) * rng.integers(2, size=int(groups_N.max()) + 1)[groups_N]
+    outputs_N = np.where(wrong_N, rng.integers(3, size=items), targets_N)
+    score = (MacroF1.formula(targets_N, outputs_N), MacroF1.of_confusion)
+    return stats.bootstrap(targets_N, outputs_N, {MacroF1.key: score}, groups_N)[MacroF1.key]
+
+
+def numbers_of_groups(rng: np.random.Generator, items: int) -> Estimate:
+    """Pearson's correlation, of numbers half of whose variance a group has in common."""
+    groups_N = gathered(rng, items)
+    one_N, other_N = math.sqrt(0.5) * (rng.normal(size=(2, items)) + rng.normal(size=(2, items))[:, groups_N])
+    return correlation.pearson(one_N, TOGETHER * one_N + math.sqrt(1 - TOGETHER**2) * other_N, groups_N)
+
+
+def pair_of_groups(rng: np.random.Generator, items: int) -> Estimate:
+    """The difference of two systems of one seed, one of which is better at some groups and worse at others."""
+    groups_N = gathered(rng, items)
+    ours_N, theirs_N = (rng.random(items) < chances(groups_N, mean, rng) for mean in (0.85, 0.8))
+    both = [stats.by_group(each.astype(float), groups_N) for each in (ours_N, theirs_N)]
+    return Estimate(float(ours_N.mean() - theirs_N.mean()), *paired.bootstrap(*both), n=items)
+
+
 def kinds() -> Iterable[tuple[str, str, float, Draw]]:
     """What is scored, how its interval is made, the truth, and an experiment."""
     whole = confusion()[None]
@@ -103,6 +143,15 @@ def kinds() -> Iterable[tuple[str, str, float, Draw]]:
     yield "loss of a token", "Student, of a ratio", 1 + 10 / 21, losses
     yield "geometric mean", "Student, of logarithms", 1.0, spread
     yield "difference of shares", "BCa bootstrap, in pairs", 0.9 - 0.9 * 0.9 - 0.1 * 0.4, pair
+    yield "share of 0.8, in groups", "Wilson, of groups", 0.8, share_of_groups
+    yield "macro F1, in groups", "percentile bootstrap, of groups", _f1_of_groups(), classes_of_groups
+    yield "Pearson, in groups", "percentile bootstrap, of groups", TOGETHER, numbers_of_groups
+    yield "difference of shares, in groups", "BCa bootstrap, of groups in pairs", 0.05, pair_of_groups
+
+
+def _f1_of_groups() -> float:
+    """Wrong are as many of each class as without groups."""
+    return float(MacroF1.of_confusion(confusion()[None] * 1e6)[0])
 
 
 def measured(truth: float, draw: Draw, items: int) -> list[Record]:
