@@ -20,7 +20,7 @@ from finetune.parts import hints, named
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from finetune.benchmark import BenchmarkTable
+    from finetune.benchmark import Benchmark, BenchmarkTable
     from finetune.recipe import Recipe
 
 
@@ -102,14 +102,21 @@ def load(name: str) -> Entry:
 
 
 def table(name: str) -> BenchmarkTable:
-    """The benchmark table of that name, or of a Python file of yours.
+    """The benchmark table of that name, or of a Python file of yours; or what a shipped one has of a test set, as `r8`,
+    beside which it has published numbers.
 
     Raises:
         InputError: there is no such table, or the file defines none.
     """
     from finetune.benchmark import BenchmarkTable
 
-    module = _from_file(Path(name), "table file") if name.endswith(".py") else _shipped_table(name)
+    if name.endswith(".py"):
+        module = _from_file(Path(name), "table file")
+    elif name in section("tables"):
+        module = _shipped_table(name)
+    else:
+        whole, benchmark = _of_test_set(name)
+        return replace(_shipped_table(whole).table, benchmarks=(benchmark,))
     found = vars(module).get("table")
     if not isinstance(found, BenchmarkTable):
         raise InputError(
@@ -135,18 +142,38 @@ def _shipped(name: str) -> ModuleType:
     return importlib.import_module(f"recipes.{name}")
 
 
+def whole_table(name: str) -> str:
+    """What the table is called that one of a test set is of; of any other its own name.
+
+    Raises:
+        InputError: there is no such table.
+    """
+    return Path(name).stem if name.endswith(".py") or name in section("tables") else _of_test_set(name)[0]
+
+
 def _shipped_table(name: str) -> ModuleType:
-    known = section("tables")
-    if name not in known:
-        if having := [each for each in known if name.lower() in _tested(each)]:
-            raise InputError(f"unknown benchmark table {name!r}; a test set of that name is in {', '.join(having)}")
-        raise one_of("benchmark table", name, known)
     return importlib.import_module(f"recipes.tables.{name}")
 
 
-def _tested(table: str) -> set[str]:
-    """What the test sets of a shipped table are called, in small letters."""
-    return {each.data.lower() for each in vars(importlib.import_module(f"recipes.tables.{table}"))["table"].benchmarks}
+def _of_test_set(name: str) -> tuple[str, Benchmark]:
+    """The table where something published stands beside that test set, and what is of it.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    known = section("tables")
+    having = {
+        each: benchmark
+        for each in known
+        for benchmark in _shipped_table(each).table.benchmarks
+        if benchmark.data.lower() == name.lower()
+    }
+    published = [each for each in having.items() if each[1].published]
+    if len(published) == 1:
+        return published[0]
+    if having:
+        raise InputError(f"unknown benchmark table {name!r}; a test set of that name is in {', '.join(having)}")
+    raise one_of("benchmark table", name, known)
 
 
 def _from_file(path: Path, what: str) -> ModuleType:

@@ -158,7 +158,8 @@ def share(scores_SN: np.ndarray) -> Estimate:
     may be very wide, in 92 to 97 with three, in 94 to 96 with five (outputs/tables/claims.md).
     """
     seeds, n = scores_SN.shape
-    value, variance, freedom = float(scores_SN.mean()), 0.0, math.inf
+    value = round(float(scores_SN.mean()), 12)  # groups of items add up to it but for the last digits
+    variance, freedom = 0.0, math.inf
     if seeds > 1 and n > 1:
         found = difference(scores_SN, np.zeros_like(scores_SN))
         variance, freedom = found.variance.total, found.freedom

@@ -348,6 +348,31 @@ def test_in_the_committed_records_a_small_bert_fully_trained_is_near_the_publish
     assert 100 * np.mean([run.scores["accuracy"].value for run in runs]) >= published - points
 
 
+@pytest.mark.parametrize(("name", "whole", "data"), [("r8", "topics", "R8"), ("MRPC", "glue", "MRPC")])
+def test_a_test_set_with_published_numbers_is_a_table_of_what_its_own_has_of_it(
+    name: str, whole: str, data: str
+) -> None:
+    (of_it,) = [each for each in catalog.table(whole).benchmarks if each.data == data]
+    assert catalog.table(name).benchmarks == (of_it,)
+    assert catalog.whole_table(name) == whole
+
+
+def test_a_table_of_one_test_set_has_the_records_of_the_whole_and_is_saved_by_itself(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    shutil.copy(COMMITTED / "topics.json", folder)
+    whole = (folder / "topics.json").read_bytes()
+    assert main(["table", "r8", "--recorded", "--save", "--format", "csv", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    of_topics = (COMMITTED / "topics.csv").read_text(encoding="utf-8").splitlines()
+    values = [line.split(",")[-3:] for line in of_topics if line.startswith("R8,")]
+    assert [line.split(",")[-3:] for line in shown if line.startswith("R8,")] == values
+    assert sorted(path.name for path in folder.iterdir()) == ["r8.csv", "r8.md", "r8.tex", "topics.json"]
+    assert (folder / "topics.json").read_bytes() == whole
+
+
 def test_in_the_committed_records_heads_by_the_hundred_are_solved_for_in_half_a_minute() -> None:
     (swept,) = (run for run in records.read(COMMITTED, "tuned") if run.trial and run.choice is not None)
     assert swept.choice is not None

@@ -102,7 +102,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         ),
         (["table", "topics", "--recorded", "--on", "ray"], "--recorded runs nothing, and --on ray says where"),
         (["table", "topic"], "unknown benchmark table 'topic'; did you mean 'topics'? known: attention, "),
-        (["table", "r52"], "unknown benchmark table 'r52'; a test set of that name is in topics"),
+        (["table", "film reviews"], "unknown benchmark table 'film reviews'; a test set of that name is in reviews"),
         (["table", "nothing.py"], "there is no table file 'nothing.py' in /"),
         (["table", "topics", "--check", "--save"], "--check holds runs against the records that --save would replace"),
         (["run", "tables"], "unknown recipe 'tables'; "),

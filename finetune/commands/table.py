@@ -27,7 +27,10 @@ class Table(Command):
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            "table", metavar="TABLE", help="a name of `finetune list tables`, or a .py file of yours with a `table`"
+            "table",
+            metavar="TABLE",
+            help="a name of `finetune list tables`, or of a test set that has published numbers in one, as r8 in "
+            "topics, whose records it has until it is saved by itself; or a .py file of yours with a `table`",
         )
         parser.add_argument(
             "--recorded", action="store_true", help="run nothing: only the records of OUT/tables/TABLE.json, no model"
@@ -62,7 +65,7 @@ class Table(Command):
             raise InputError(f"--recorded runs nothing, and --on {given.on} says where; give one of the two")
         table = catalog.table(given.table)
         folder, name = Path(given.out) / "tables", Path(given.table).stem
-        earlier = _records(folder, name)
+        earlier = _records(folder, name) or _records(folder, catalog.whole_table(given.table))
         if not earlier and (given.recorded or (given.check and not _reproduces(table))):
             _tell_missing(folder / f"{name}.json", given)
         comparison = None if given.recorded else _compare(table, given, earlier if given.missing else [])

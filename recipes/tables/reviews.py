@@ -30,8 +30,6 @@ table = BenchmarkTable(
             notes=(
                 "every method has the one setting of its recipe, frozen the mean of the last layer: the best may be "
                 "another, which equal trials of each would tell (`finetune compare --trials`)",
-                "test rows of one film are alike, and intervals take rows as independent: they are too narrow, above "
-                "all those of the majority and of shuffled labels",
             ),
         ),
     )
