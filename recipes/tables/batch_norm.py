@@ -19,4 +19,5 @@ runs = Runs(
     varied=(tuple(f"checkpoint.system.norm={kind}" for kind in ("LayerNorm", "BatchNorm")),),
 )
 bare = replace(runs, methods=("majority", "surface"), varied=())
-table = BenchmarkTable(benchmarks=(Benchmark(data="R8", runs=(runs, bare)),))
+dealt = replace(runs, varied=(), control="shuffled")
+table = BenchmarkTable(benchmarks=(Benchmark(data="R8", runs=(runs, bare, dealt)),))

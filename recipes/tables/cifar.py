@@ -13,7 +13,7 @@ METHODS = ("majority", "surface", "frozen", "lora", "full")
 
 def runs(recipe: str) -> tuple[Runs, ...]:
     own = Runs(recipes=(recipe,), methods=METHODS, seeds=3)
-    return own, *own.controls()
+    return own, *own.controls("full")
 
 
 table = BenchmarkTable(

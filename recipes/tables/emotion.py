@@ -19,7 +19,7 @@ table = BenchmarkTable(
     benchmarks=(
         Benchmark(
             data="Emotion",
-            runs=(runs, *runs.controls()),
+            runs=(runs, *runs.controls("full")),
             published=(
                 Published(system="majority", value=0.352, source=PROBE, reproduced_by="distilbert_emotion majority"),
                 Published(

@@ -25,7 +25,7 @@ BERT = "transformers text-classification README, one seed"
 
 def runs(recipe: str) -> tuple[Runs, ...]:
     own = Runs(recipes=(recipe,), methods=METHODS, seeds=3, settings=SETTINGS)
-    return own, *own.controls()
+    return own, *own.controls("full")
 
 
 table = BenchmarkTable(
