@@ -33,7 +33,7 @@ class Files(Data):
     text_pair: str | None = None  # the second text, where pairs are classified
     label: str = "label"
     id: str | None = None
-    group: str | None = None  # rows of one group stay on one side of every split
+    group: str | None = None  # rows of one group stay on one side of every split, and intervals are over groups
     separator: str | None = None  # between the columns of a CSV: one character, or "tab"; None: tab in .tsv, else comma
     value: str | None = None  # name of a column of numbers: they are to be said, in place of labels
     target: str | None = None  # name of a column of texts: they are to be written, in place of labels
