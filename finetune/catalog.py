@@ -142,6 +142,11 @@ def _shipped(name: str) -> ModuleType:
     return importlib.import_module(f"recipes.{name}")
 
 
+def saved_as(name: str) -> str:
+    """What the records of a table are called."""
+    return Path(name).stem if name.endswith(".py") else re.sub(r"\W+", "_", name.lower()).strip("_")
+
+
 def whole_table(name: str) -> str:
     """What the table is called that one of a test set is of; of any other its own name.
 

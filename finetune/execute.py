@@ -108,7 +108,7 @@ def _execute(here: Session, folder: RunFolder, signals: Signals) -> None:
         done = train(here, trainee, keeper)
         with clock.time("eval"):
             predicted = {} if done.diverged else {part: _predict(here, trainee, part) for part in here.parts[1:]}
-            own = recipe.method.scores(trainee, material, predicted["test"].responses) if "test" in predicted else {}
+            own = _own(here, trainee, material, predicted["test"]) if "test" in predicted else {}
     clock.seconds |= {"features": trainee.feature_seconds, "train": done.seconds + trainee.choice_seconds}
     if writes:
         idle = done.unreached if _holds_ours(trainee.module) else []
@@ -198,6 +198,10 @@ def _lines(here: Session, predictions: Predictions) -> list[dict[str, Any]]:
     """What was predicted for every test example, so that any two runs can be paired later."""
     lines = here.task.lines(predictions.targets, predictions.responses, here.facts().labels)
     return [{"id": id_, **line} for id_, line in zip(predictions.ids, lines, strict=True)]
+
+
+def _own(here: Session, trainee: Trainee, material: Material, predictions: Predictions) -> Mapping[str, Estimate]:
+    return here.recipe.method.scores(trainee, material, predictions.responses, here.groups("test"))
 
 
 def _items(here: Session, predictions: Predictions | None, measured_N: np.ndarray | None) -> Items | None:

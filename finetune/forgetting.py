@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-FORMAT = 1  # counts up when the same rows come to other numbers
+FORMAT = 2  # counts up when the same rows come to other numbers
 NEIGHBOURS = 10
 POOLING = "mean"
 ROWS = Split(train_rows=1000, test_rows=1000)  # of the reference
@@ -61,14 +61,14 @@ def _remembered(run: Finished, there: Session) -> Reference:
     before_N = _right(there.extraction, pretrained, examples)
     body = run.recipe.method.body(run.predictor.module)
     after_N = before_N if body is None else _trained(run, there, body, examples)
-    ids = examples["test"].ids
+    ids, groups_N = examples["test"].ids, there.groups("test")
     return Reference(
         of=there.recipe.data.title,
         train=len(examples["train"]),
         neighbours=NEIGHBOURS,
         trained=body is not None,
-        before=Items.of(ids, before_N),
-        after=Items.of(ids, after_N),
+        before=Items.of(ids, before_N, groups_N=groups_N),
+        after=Items.of(ids, after_N, groups_N=groups_N),
         language=_language(there, body, examples["test"]),
     )
 
@@ -98,10 +98,11 @@ def _language(there: Session, body: PreTrainedModel | None, texts: Examples) -> 
     after_N = before_N
     if body is not None:
         after_N, _ = language.losses(body, head, texts, device, there.progress)
+    groups_N = there.groups("test")
     return Language(
-        before=stats.rate(before_N, tokens_N),
-        after=stats.rate(after_N, tokens_N),
-        change=stats.rate(after_N - before_N, tokens_N),
+        before=stats.rate(before_N, tokens_N, groups_N),
+        after=stats.rate(after_N, tokens_N, groups_N),
+        change=stats.rate(after_N - before_N, tokens_N, groups_N),
         tokens=int(tokens_N.sum()),
     )
 

@@ -70,7 +70,7 @@ class Items:
             raise InputError(f"items.lengths must have a byte for each of {self.n} test examples, got {found}")
         if self.groups is not None:
             found = len(_bytes(self.groups, "groups", "numbers"))
-            if found not in [width * self.n for width in (1, 2, 4, 8)]:
+            if not self.n or found not in [width * self.n for width in (1, 2, 4, 8)]:
                 raise InputError(
                     f"items.groups must have a number for each of {self.n} test examples, got {found} bytes"
                 )
@@ -91,25 +91,27 @@ class Items:
         if self.groups is None:
             return None
         packed = base64.b64decode(self.groups)
-        return np.frombuffer(packed, dtype=f"<u{len(packed) // self.n}")
+        return np.frombuffer(packed, dtype=f"<u{len(packed) // max(1, self.n)}")
 
 
-def stacked(items: Sequence[Items], chosen_N: np.ndarray | None = None) -> np.ndarray:
+def independent(items: Sequence[Items], chosen_N: np.ndarray | None = None) -> np.ndarray:
     """(S, N) scores of the same test examples in S records; of groups of examples, if all tell them, what stands for
     these (`stats.by_group`), for they are independent of each other and examples are not.
 
     Args:
         chosen_N: of which examples; None: of all.
     """
-    scores_SN, groups_N = np.stack([each.unpacked() for each in items]), together(items)
-    if chosen_N is not None:
-        scores_SN, groups_N = scores_SN[:, chosen_N], None if groups_N is None else groups_N[chosen_N]
+    scores_SN, groups_N = np.stack([each.unpacked() for each in items]), shared_groups(items, chosen_N)
+    scores_SN = scores_SN if chosen_N is None else scores_SN[:, chosen_N]
     return scores_SN if groups_N is None else by_group(scores_SN, groups_N)
 
 
-def together(items: Sequence[Items]) -> np.ndarray | None:
-    """N numbers of the groups of the examples; None: they are alone, or not all records tell."""
-    return items[0].together() if items and all(each.groups is not None for each in items) else None
+def shared_groups(items: Sequence[Items], chosen_N: np.ndarray | None = None) -> np.ndarray | None:
+    """N numbers of the groups of the examples, or of the chosen ones; None: they are alone, or records do not all tell
+    the same.
+    """
+    groups_N = items[0].together() if len({each.groups for each in items}) == 1 else None
+    return groups_N if groups_N is None or chosen_N is None else groups_N[chosen_N]
 
 
 def _numbers(groups_N: np.ndarray) -> str:

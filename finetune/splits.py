@@ -168,11 +168,11 @@ def _spread(rows: datasets.Dataset) -> tuple[float, float] | None:
 
 
 def grouped(rows: datasets.Dataset) -> np.ndarray | None:
-    """A number for each row that those of one group share; None: rows have no group, or all of them the same."""
+    """A number for each row that those of one group share; None: rows have no group, or each its own."""
     if "group" not in rows.column_names:
         return None
     names, number_N = np.unique(np.asarray(rows["group"][:], dtype=str), return_inverse=True)
-    return number_N if len(names) > 1 else None
+    return number_N if len(names) < len(rows) else None
 
 
 def _nested_order(rows: datasets.Dataset, salt: str) -> np.ndarray:

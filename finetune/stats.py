@@ -43,12 +43,26 @@ def proportion(successes: int, n: int) -> Estimate:
 def by_group(values: np.ndarray, groups_N: np.ndarray) -> np.ndarray:
     """A number for each group instead of each item, of the same mean, and independent of each other: (…, N) → (…, G).
 
-    Their variance over G is that of the mean, of groups of any sizes (Cochran 1977, chapter 9).
+    Their variance over G is that of the mean, of groups of any sizes: they are the jackknife's, how far the mean moves
+    where a group is left out (Tukey 1958). What is estimated with groups of unequal sizes is as unsure as with fewer
+    of one size: `equals` says how many.
     """
-    means = values.mean(-1, keepdims=True)
-    apart_NK = (values - means).reshape(-1, len(groups_N)).T
-    sums_GK = summed(apart_NK, groups_N)
-    return means + (sums_GK.T * (len(sums_GK) / len(groups_N))).reshape(*values.shape[:-1], len(sums_GK))
+    sums_GK, sizes_GK = (
+        summed(each.reshape(-1, len(groups_N)).T, groups_N) for each in (values, np.ones(len(groups_N)))
+    )
+    groups, means = len(sums_GK), values.mean(-1, keepdims=True)
+    if groups == 1:
+        return means
+    left_KG = ((sums_GK.sum(0) - sums_GK) / (len(groups_N) - sizes_GK)).T
+    moved_KG = (groups - 1) * (left_KG.mean(1, keepdims=True) - left_KG)
+    # without the last digits, in which groups that are alike would differ
+    return (means + moved_KG.reshape(*values.shape[:-1], groups)).round(12)
+
+
+def equals(groups_N: np.ndarray) -> float:
+    """How many groups of one size have a mean of as many independent groups as these (Kish 1965)."""
+    sizes_G = np.unique(groups_N, return_counts=True)[1]
+    return float(len(groups_N) ** 2 / (sizes_G**2).sum())
 
 
 def summed(counts_NK: np.ndarray, groups_N: np.ndarray) -> np.ndarray:
@@ -68,7 +82,8 @@ def share(right_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
         return Estimate(value, None, None, len(right_N))
     variance = float(of_groups.var(ddof=1)) / len(of_groups)
     items = value * (1 - value) / variance if variance else len(of_groups)
-    return score_interval(value, items, len(of_groups) - 1, len(right_N))
+    freedom = max(1.0, equals(groups_N) - 1) if variance else math.inf
+    return score_interval(value, items, freedom, len(right_N))
 
 
 def score_interval(value: float, items: float, freedom: float, n: int) -> Estimate:
@@ -95,7 +110,8 @@ def mean(values_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
         return Estimate(value, None, None, n)
     from scipy import stats
 
-    half = float(stats.t.ppf(0.975, len(alone) - 1) * np.std(alone, ddof=1)) / math.sqrt(len(alone))
+    freedom = n - 1 if groups_N is None else max(1.0, equals(groups_N) - 1)
+    half = float(stats.t.ppf(0.975, freedom) * np.std(alone, ddof=1)) / math.sqrt(len(alone))
     return Estimate(value, value - half, value + half, n)
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from finetune import items, paired
+from finetune import paired, stats
 from finetune.errors import InputError
+from finetune.items import Items, independent, shared_groups
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
 
@@ -42,8 +43,7 @@ class System:
     @property
     def sample(self) -> str:
         """What else its scores are independent of each other by."""
-        alone = items.together([run.items for run in self.runs if run.items is not None]) is None
-        return "test rows" if alone else "groups of test rows"
+        return "test rows" if shared_groups(_items(self.runs)) is None else "groups of test rows"
 
     @property
     def score(self) -> float:
@@ -72,9 +72,21 @@ def unfit(system: System, fewest: int = 2) -> str:
         return "its runs were tested on different rows"
     if any(len(sums) > 1 for sums in contents(system.runs).values()):
         return "its data has changed between its runs"
+    groups_N = shared_groups(_items(system.runs))
+    if groups_N is not None and (groups_N == groups_N[0]).all():
+        return "all its test rows are of one group, and of others nothing is known"
     if len(system.runs) < fewest:
         return "of one seed there is no spread: 2 or more are needed"
     return ""
+
+
+def check_fit(system: System) -> None:
+    """
+    Raises:
+        InputError: no verdict can be made of it.
+    """
+    if why := unfit(system):
+        raise InputError(f"no verdict on {system.name}: {why}")
 
 
 def rows_of(system: System) -> str | None:
@@ -93,7 +105,8 @@ def contents(runs: Iterable[Result]) -> dict[str, dict[str, list[Result]]]:
 
 
 def right(system: System, chosen_N: np.ndarray | None = None) -> np.ndarray:
-    """(S, N): whether each run had each test row right, or its score; of several draws of training rows, their means.
+    """(S, N): whether each run had each test row right, or its score (of groups of rows what stands for these); of
+    several draws of training rows, their means.
 
     Seeds with the same rows are then no independent trials of what a method makes of such rows.
 
@@ -103,31 +116,41 @@ def right(system: System, chosen_N: np.ndarray | None = None) -> np.ndarray:
     Raises:
         InputError: no verdict can be made of it.
     """
-    if why := unfit(system):
-        raise InputError(f"no verdict on {system.name}: {why}")
+    check_fit(system)
     of_draw = [stacked(runs, chosen_N) for runs in by_draw(*in_common([system])).values()]
     return of_draw[0] if len(of_draw) == 1 else np.stack([each_SN.mean(0) for each_SN in of_draw])
 
 
-def estimate(system: System) -> Estimate:
+def estimate(system: System, chosen_N: np.ndarray | None = None) -> Estimate:
     """Its mean score, with the 95 % interval over test rows and seeds; over rows alone where no more is known.
 
     That is so of one seed, and of a score that single rows do not have.
     """
-    if unfit(system, fewest=1):
+    if chosen_N is None and unfit(system):
         return averaged([run.scores[run.headline] for run in system.runs])
-    return paired.share(stacked(system.runs) if len(system.runs) == 1 else right(system))
+    (system,) = in_common([system])
+    scores_SN = stacked(system.runs, chosen_N) if len(system.runs) == 1 else right(system, chosen_N)
+    return paired.share(scores_SN, equals(system, chosen_N))
 
 
 def stacked(runs: Sequence[Result], chosen_N: np.ndarray | None = None) -> np.ndarray:
     """(S, N): whether each run had each test row right, or its score; of groups of rows what stands for these."""
-    return items.stacked([run.items for run in runs if run.items is not None], chosen_N)
+    return independent(_items(runs), chosen_N)
+
+
+def equals(system: System, chosen_N: np.ndarray | None = None) -> float | None:
+    """As how many of one size the groups of its test rows count; None: rows are alone."""
+    groups_N = shared_groups(_items(system.runs), chosen_N)
+    return None if groups_N is None else stats.equals(groups_N)
+
+
+def _items(runs: Sequence[Result]) -> list[Items]:
+    return [run.items for run in runs if run.items is not None]
 
 
 def in_common(systems: Sequence[System]) -> list[System]:
-    """The same, without groups of test rows unless all records tell them: some may be of an earlier version."""
-    runs = [run for system in systems for run in system.runs if run.items is not None]
-    if len({run.items.groups is None for run in runs if run.items is not None}) < 2:
+    """The same, without groups of test rows unless all records tell the same: some may be of an earlier version."""
+    if len({each.groups for system in systems for each in _items(system.runs)}) < 2:
         return list(systems)
     return [replace(system, runs=tuple(map(_alone, system.runs))) for system in systems]
 

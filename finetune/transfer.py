@@ -21,7 +21,7 @@ from finetune.session import Session
 from finetune.shift import Elsewhere
 from finetune.splits import grouped, repeated
 
-FORMAT = 1  # counts up when the same rows come to other numbers
+FORMAT = 2  # counts up when the same rows come to other numbers
 INPUTS = ("text", "text_pair", "image")  # columns that a model reads
 
 

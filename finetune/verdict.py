@@ -13,10 +13,11 @@ from typing import Literal
 
 import numpy as np
 
-from finetune import paired
+from finetune import paired, stats
 from finetune.errors import InputError
+from finetune.items import shared_groups
 from finetune.paired import LEVEL, Difference
-from finetune.system import System, contents, in_common, right, rows_of, stacked
+from finetune.system import System, check_fit, contents, equals, estimate, in_common, right, rows_of, stacked
 
 FREE = 0.01  # seconds; what takes less has not trained, and nothing is so many times that
 FEW_PAIRS = 6  # of one seed each
@@ -46,18 +47,18 @@ class Verdict:
         """For people, with the numbers it rests on and what would change it."""
         found, points = self.found, f"{100 * self.margin:g} point{'s' * (self.margin != 0.01)}"
         seeds = " and ".join(map(str, dict.fromkeys(found.seeds)))
-        sample = f"{found.n} {self.sample}, {seeds} {self.unit}"
+        over_what = f"{found.n} {self.sample}, {seeds} {self.unit}"
         gap = f"{self.metric} {signed(found.value)} points"
         over = f"95 % interval {signed(found.low)} to {signed(found.high)}"
         chance = f"p {_p(self.p)}{f' among {self.among} comparisons' * (self.among > 1)}"
         if self.kind == "better":
-            return f"{self.ours} is better than {self.theirs}: {gap} ({over}, {chance}; {sample}), {self._cost}"
+            return f"{self.ours} is better than {self.theirs}: {gap} ({over}, {chance}; {over_what}), {self._cost}"
         if self.kind == "equivalent":
             within = f"90 % interval {signed(found.below)} to {signed(found.above)}"
             same = f"{self.ours} and {self.theirs} are equivalent within {points}"
-            return f"{same}: {gap} ({within}; {sample}), {self._cost}"
+            return f"{same}: {gap} ({within}; {over_what}), {self._cost}"
         return (
-            f"{self.ours} or {self.theirs} is undecided: {gap} ({over}, {chance}; {sample}), {self._cost}; "
+            f"{self.ours} or {self.theirs} is undecided: {gap} ({over}, {chance}; {over_what}), {self._cost}; "
             f"{self._would_settle}"
         )
 
@@ -96,12 +97,13 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
             that are not of single examples; two were tested on different examples, or their data changed in between.
     """
     check_margin(margin)
-    systems = in_common(systems)
-    scores = [right(system) for system in systems]
+    for system in systems:
+        check_fit(system)
     pairs = list(itertools.combinations(systems, 2))
     for one, other in pairs:
         _check_alike(one, other)
-    found = [_of_shares(*pair_SN) for pair_SN in itertools.combinations(scores, 2)]
+    pairs = [(one, other) for one, other in map(in_common, pairs)]
+    found = [_of_shares(*pair) for pair in pairs]
     families = [_family(*pair) for pair in pairs]
     verdicts = dict[int, Verdict]()
     for family in dict.fromkeys(families):
@@ -111,9 +113,9 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
     return [verdicts[number] for number in range(len(pairs))]
 
 
-def _of_shares(one_SN: np.ndarray, other_SN: np.ndarray) -> Difference:
+def _of_shares(one: System, other: System) -> Difference:
     """No two are farther apart than none and all, which Student's interval of few seeds knows nothing of."""
-    found = paired.difference(one_SN, other_SN)
+    found = paired.difference(right(one), right(other), equals(one))
     ends = {name: min(1.0, max(-1.0, getattr(found, name))) for name in ("low", "high", "below", "above")}
     return replace(found, **ends)
 
@@ -142,13 +144,16 @@ def of_one_seed(pairs: Sequence[tuple[System, System]]) -> list[str]:
 
 def _higher_first(one: System, other: System) -> tuple[System, System]:
     _check_alike(one, other)
-    return (one, other) if stacked(one.runs).mean() >= stacked(other.runs).mean() else (other, one)
+    return (one, other) if estimate(one).value >= estimate(other).value else (other, one)
 
 
 def _of_rows(ours: System, theirs: System) -> tuple[str, float]:
-    """The name of a test of no difference, and its p."""
-    (ours_N,), (theirs_N,) = stacked(ours.runs), stacked(theirs.runs)
-    if np.isin((ours_N, theirs_N), (0, 1)).all():
+    """The name of a test of no difference, and its p. Of groups the answers to all rows of one are swapped at once."""
+    items = [run.items for system in (ours, theirs) for run in system.runs if run.items is not None]
+    (ours_N, theirs_N), groups_N = [each.unpacked() for each in items], shared_groups(items)
+    if groups_N is not None:
+        ours_N, theirs_N = stats.summed(np.stack([ours_N, theirs_N], axis=1), groups_N).T
+    elif np.isin((ours_N, theirs_N), (0, 1)).all():
         return "McNemar's exact test", paired.mcnemar(ours_N == 1, theirs_N == 1)
     return "a permutation test", paired.permutation(ours_N, theirs_N)
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from finetune import InputError, Recipe, Result, correlation, run, spans, stats
+from finetune import InputError, Recipe, Result, correlation, paired, run, spans, stats
+from finetune.cache import ENCODED, kept_dir
 from finetune.data import Rows
 from finetune.data.toy import ToyText
-from finetune.items import Items, stacked
+from finetune.items import Items, independent
 from finetune.metrics import MacroF1
+from finetune.progress import Silent
 from finetune.report.tables import table
 from finetune.session import session
-from finetune.system import System, estimate
-from finetune.verdict import judge
+from finetune.splits import grouped
+from finetune.system import System, estimate, unfit
+from finetune.verdict import judge, of_one_seed
 
 FILMS = np.repeat(np.arange(100), np.random.default_rng(3).integers(1, 12, size=100))
 
@@ -45,10 +48,35 @@ def test_the_numbers_of_groups_have_the_mean_of_rows_and_the_variance_of_a_textb
     found_G = stats.by_group(right_N, FILMS)
     assert found_G.shape == (100,)
     assert found_G.mean() == pytest.approx(right_N.mean())
-    off_G = np.array([(right_N - right_N.mean())[film == FILMS].sum() for film in range(100)])
-    variance = 100 / 99 * (off_G**2).sum() / len(FILMS) ** 2  # Cochran 1977, of a ratio of two sums over groups
+    left_G = np.array([right_N[film != FILMS].mean() for film in range(100)])
+    variance = 99 / 100 * ((left_G - left_G.mean()) ** 2).sum()  # the jackknife's, of leaving out a group (Tukey 1958)
     assert found_G.var(ddof=1) / 100 == pytest.approx(variance)
     assert np.array_equal(stats.by_group(np.stack([right_N, 1 - right_N]), FILMS)[0], found_G)
+
+
+def test_groups_of_one_size_count_as_many_as_they_are_and_a_large_one_leaves_few() -> None:
+    assert stats.equals(np.repeat(np.arange(7), 3)) == pytest.approx(7)
+    assert stats.equals(np.repeat(np.arange(7), [94, 1, 1, 1, 1, 1, 1])) == pytest.approx(100**2 / (94**2 + 6))
+
+
+def test_groups_that_are_alike_are_exactly_so() -> None:
+    """Else what is left of adding up is taken for a spread, and an interval has no width."""
+    together, right_N = np.repeat(np.arange(37), 3), np.tile([True, False, False], 37)
+    assert stats.by_group(right_N.astype(float), together).var() == 0
+    found = stats.share(right_N, together)
+    assert found.low is not None
+    assert found.low < 0.25
+    both = stats.by_group(np.stack([right_N, right_N]).astype(float), together)
+    assert paired.share(both).low == pytest.approx(found.low)
+
+
+def test_intervals_over_few_groups_of_very_unequal_sizes_still_hold_the_truth() -> None:
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(500):
+        groups_N = np.repeat(np.arange(12), np.maximum(1, np.exp(rng.normal(1.5, 1.0, size=12)).astype(int)))
+        found = stats.share(rng.random(len(groups_N)) < rng.beta(1.6, 0.4, size=12)[groups_N], groups_N)
+        held += found.low is not None and found.high is not None and found.low < 0.8 < found.high
+    assert 0.92 < held / 500 < 0.985
 
 
 def test_intervals_over_groups_hold_the_truth_where_those_over_rows_are_too_sure() -> None:
@@ -104,9 +132,9 @@ def test_a_record_keeps_which_rows_are_of_one_group_whatever_it_is_called_and_in
     numbers_N = items.together()
     assert numbers_N is not None
     assert np.array_equal(numbers_N[:, None] == numbers_N, FILMS[:, None] == FILMS)
-    assert stacked([items]).mean() == pytest.approx(right_N.mean())
-    assert stacked([items]).shape == (1, 100)
-    assert stacked([items], FILMS < 40).shape == (1, 40)
+    assert independent([items]).mean() == pytest.approx(right_N.mean())
+    assert independent([items]).shape == (1, 100)
+    assert independent([items], FILMS < 40).shape == (1, 40)
     assert Items.of(ids, right_N).together() is None
 
 
@@ -169,13 +197,77 @@ def test_a_verdict_counts_groups_and_not_rows(result: Result) -> None:
     assert of_groups.low < of_rows.low
 
 
-def test_a_record_of_before_there_were_groups_is_compared_by_rows(result: Result) -> None:
-    (verdict,) = judge([made(result, "lora", 0.85, 0), made(result, "full", 0.75, 1, groups=False)])
-    assert (verdict.found.n, verdict.sample) == (len(FILMS), "test rows")
+def test_a_record_of_before_there_were_groups_is_compared_by_rows_and_changes_no_other_pair(result: Result) -> None:
+    systems = [
+        made(result, "lora", 0.85, 0),
+        made(result, "full", 0.75, 1),
+        made(result, "frozen", 0.7, 2, groups=False),
+    ]
+    found = [(verdict.found.n, verdict.sample) for verdict in judge(systems)]
+    assert found == [(100, "groups of test rows"), *[(len(FILMS), "test rows")] * 2]
+    runs = tuple(run for system in systems for run in system.runs)
+    told = "toy_bert: not all records tell the same groups of its test rows, so each row counts as alone"
+    assert told in table(runs).notes
+
+
+def test_of_one_group_there_is_no_verdict_and_it_is_said_why(result: Result) -> None:
+    assert result.items is not None
+    ids, right_N = [f"row {number}" for number in range(30)], np.arange(30) < 20
+    items = Items.of(ids, right_N, groups_N=np.zeros(30, dtype=int))
+    scores = {"accuracy": stats.share(right_N, np.zeros(30, dtype=int))}
+    runs = tuple(replace(result, recipe={**result.recipe, "seed": seed}, items=items, scores=scores) for seed in (0, 1))
+    system = System(name="toy", runs=runs)
+    assert unfit(system) == "all its test rows are of one group, and of others nothing is known"
+    assert estimate(system) == stats.Estimate(pytest.approx(2 / 3), None, None, 30)
+    assert "no verdict on toy_bert full: all its test rows are of one group" in "\n".join(table(runs).notes)
+
+
+def test_one_seed_each_is_told_by_swapping_whole_groups(result: Result) -> None:
+    alone = [
+        System(name=each.name, runs=each.runs[:1])
+        for each in (made(result, "lora", 0.9, 0), made(result, "full", 0.6, 1))
+    ]
+    (said,) = of_one_seed([(alone[0], alone[1])])
+    assert "by a permutation test) by the 100 groups of test rows alone" in said
+    rng, claims = np.random.default_rng(0), 0
+    for _ in range(200):  # of equal systems few are called unequal, also where a few films have most rows
+        groups_N = np.repeat(np.arange(12), np.maximum(1, np.exp(rng.normal(1.5, 1.5, size=12)).astype(int)))
+        pair_SN = rng.random((2, len(groups_N))) < rng.beta(1.6, 0.4, size=(2, 12))[:, groups_N]
+        runs = [
+            replace(result, items=Items.of([f"{n:05}" for n in range(len(groups_N))], right_N, groups_N=groups_N))
+            for right_N in pair_SN
+        ]
+        (said,) = of_one_seed([(System(name="one", runs=(runs[0],)), System(name="other", runs=(runs[1],)))])
+        claims += float(said.partition(", p ")[2].removeprefix("below ").split(" ")[0]) < 0.05
+    assert claims / 200 < 0.085
+
+
+@pytest.mark.parametrize("groups", [True, False])
+def test_facts_of_before_there_were_groups_are_found_anew(toy: Callable[[str], Recipe], groups: bool) -> None:
+    data = OfFilms(train=66) if groups else ToyText(train=66)
+    here = session(replace(toy("bert"), data=data))
+    stored = json.loads(json.dumps(asdict(here.facts())))
+    (path,) = (each for each in kept_dir(ENCODED).glob("*.json") if json.loads(each.read_text()) == stored)
+    path.write_text(json.dumps({name: value for name, value in stored.items() if name != "groups"}))
+    assert json.loads(json.dumps(asdict(here.facts()))) == stored
+    assert ("test" in here.facts().groups) == groups
+
+
+def test_a_closed_test_set_has_no_groups(toy: Callable[[str], Recipe]) -> None:
+    recipe = replace(toy("bert"), data=OfFilms())
+    assert session(replace(recipe, split=replace(recipe.split, test_rows=0))).groups("test") is None
+
+
+def test_rows_that_are_each_a_group_of_their_own_have_none() -> None:
+    rows = OfFilms().load(OfFilms().fetch(Silent())).test
+    assert rows is not None
+    each = rows.remove_columns("group").add_column("group", rows["id"][:])  # pyright: ignore[reportCallIssue]
+    assert grouped(each) is None
+    assert grouped(rows.remove_columns("group")) is None
 
 
 def test_a_table_tells_of_groups(result: Result) -> None:
     runs = made(result, "lora", 0.85, 0).runs
-    told = f"its {len(FILMS)} test rows are of 100 groups, and intervals are over these, for rows of one are alike"
-    assert f"toy_bert: {told}" in table(runs).notes
+    told = f"toy_bert: its {len(FILMS)} test rows are of 100 groups of up to 11, and intervals are over these"
+    assert f"{told}, for rows of one are alike" in table(runs).notes
     assert not any("groups" in note for note in table(made(result, "lora", 0.85, 0, groups=False).runs).notes)

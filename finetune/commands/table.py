@@ -64,7 +64,7 @@ class Table(Command):
         if given.recorded and given.on != "here":
             raise InputError(f"--recorded runs nothing, and --on {given.on} says where; give one of the two")
         table = catalog.table(given.table)
-        folder, name = Path(given.out) / "tables", Path(given.table).stem
+        folder, name = Path(given.out) / "tables", catalog.saved_as(given.table)
         earlier = _records(folder, name) or _records(folder, catalog.whole_table(given.table))
         if not earlier and (given.recorded or (given.check and not _reproduces(table))):
             _tell_missing(folder / f"{name}.json", given)

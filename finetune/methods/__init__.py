@@ -153,8 +153,10 @@ class Method(Part, ABC):
         """The loop's budget, given the recipe's, which is for training the backbone."""
         return budget
 
-    def scores(self, trainee: Trainee, material: Material, logits_NC: np.ndarray) -> Mapping[str, Estimate]:
-        """What a method has to say of the test predictions beside the task's scores."""
+    def scores(
+        self, trainee: Trainee, material: Material, logits_NC: np.ndarray, groups_N: np.ndarray | None
+    ) -> Mapping[str, Estimate]:
+        """What a method has to say of the test predictions beside the task's scores, over groups of rows if any."""
         return {}
 
     def training(self, module: nn.Module) -> Iterable[nn.Module]:

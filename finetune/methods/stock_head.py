@@ -44,11 +44,13 @@ class StockHead(Frozen):
             feature_memory=max(stock.feature_memory, facts.peak_memory_bytes),
         )
 
-    def scores(self, trainee: Trainee, material: Material, logits_NC: np.ndarray) -> Mapping[str, Estimate]:
+    def scores(
+        self, trainee: Trainee, material: Material, logits_NC: np.ndarray, groups_N: np.ndarray | None
+    ) -> Mapping[str, Estimate]:
         if logits_NC.shape[1] == 1:  # a value is no distribution
             return {}
         stock = evaluate.predict(trainee.module, trainee.examples[STOCK], material.extraction.accelerator)
-        return {"divergence": stats.mean(divergence(stock.responses, logits_NC))}
+        return {"divergence": stats.mean(divergence(stock.responses, logits_NC), groups_N)}
 
 
 def divergence(from_NC: np.ndarray, to_NC: np.ndarray) -> np.ndarray:

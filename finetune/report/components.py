@@ -13,6 +13,7 @@ import numpy as np
 
 from finetune.report.families import families
 from finetune.report.groups import Failed, Group, differences, finals, groups
+from finetune.report.notes import grouped
 from finetune.report.tables import MISSING, Table, without_idle
 from finetune.result import Result
 from finetune.system import System, by_draw, in_common, stacked, unfit, validated
@@ -59,6 +60,7 @@ def variances(results: Iterable[Result], failed: Iterable[Failed] = ()) -> Table
             if any(tuned.values())
             else []
         ),
+        *grouped(results),
     )
     return without_idle(Table(HEADER, tuple(rows), told))
 

@@ -149,7 +149,7 @@ def _pair(one: Curve, other: Curve, caps: Sequence[int | None]) -> Pair:
         for cap, (a, b) in systems.items()
         if a and b and alike(a) == alike(b) and a.runs[0].rows["train"] == b.runs[0].rows["train"]
     }
-    if both and right((last := list(both.values())[-1])[0]).mean() < right(last[1]).mean():
+    if both and estimate((last := list(both.values())[-1])[0]).value < estimate(last[1]).value:
         return Pair(one=other, other=one, both={cap: (b, a) for cap, (a, b) in both.items()})
     return Pair(one=one, other=other, both=both)
 

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from finetune import paired
 from finetune.report.groups import Failed, Group, differences, finals, groups
 from finetune.report.notes import notes
 from finetune.report.tables import MISSING, Table, percent, without_idle
 from finetune.result import Result
 from finetune.stats import Estimate
-from finetune.system import System, right, stacked, unfit
+from finetune.system import System, estimate, unfit
 
 FEW = 30  # test rows of a length, below which its cell says little
 
@@ -43,10 +42,7 @@ def by_length(group: Group) -> dict[int, Estimate]:
     measured_N = items.measured()
     if measured_N is None:
         return {}
-    chosen = {int(each): measured_N == each for each in np.unique(measured_N)}
-    if len(group.results) == 1:
-        return {length: paired.share(stacked(group.results, own_N)) for length, own_N in chosen.items()}
-    return {length: paired.share(right(system, own_N)) for length, own_N in chosen.items()}
+    return {int(each): estimate(system, measured_N == each) for each in np.unique(measured_N)}
 
 
 def longest(group: Group) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from finetune.items import Items, shared_groups
 from finetune.report.families import head
 from finetune.report.groups import AGAIN, Group, comparable, named_after, singles, systems
 from finetune.result import Result
@@ -32,7 +33,7 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
     lines = [
         *_machines(results),
         *_waited(groups),
-        *_grouped(results),
+        *grouped(results),
         *_repeated(results),
         *_cut(results),
         *_unseen(results),
@@ -85,13 +86,20 @@ def _heads(groups: Sequence[Group]) -> Iterator[str]:
                 yield f"{group.label}: {head(run)}"
 
 
-def _grouped(results: Sequence[Result]) -> Iterator[str]:
-    """Recipes whose intervals are not over single rows."""
+def grouped(results: Sequence[Result]) -> Iterator[str]:
+    """Recipes whose intervals are not over single rows, or should not be."""
+    items: dict[tuple[str, str], list[Items]] = {}
     for result in _own(results):
-        numbers_N = None if result.items is None else result.items.together()
-        if numbers_N is not None:
-            count = f"its {len(numbers_N)} test rows are of {len(np.unique(numbers_N))} groups"
-            yield f"{result.recipe['name']}: {count}, and intervals are over these, for rows of one are alike"
+        if result.items is not None:
+            items.setdefault((result.recipe["name"], result.items.ids), []).append(result.items)
+    for (name, _), own in items.items():
+        groups_N = shared_groups(own)
+        if groups_N is not None:
+            sizes_G = np.bincount(groups_N)
+            count = f"its {len(groups_N)} test rows are of {len(sizes_G)} groups of up to {sizes_G.max()}"
+            yield f"{name}: {count}, and intervals are over these, for rows of one are alike"
+        elif any(each.groups is not None for each in own):
+            yield f"{name}: not all records tell the same groups of its test rows, so each row counts as alone"
 
 
 def _repeated(results: Sequence[Result]) -> Iterator[str]:

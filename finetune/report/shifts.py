@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from finetune import paired
-from finetune.items import Items, stacked
+from finetune.items import Items, independent, shared_groups
 from finetune.report.groups import Failed, Group, differences, groups
-from finetune.report.notes import changed, intervals, lost, short, single
+from finetune.report.notes import changed, grouped, intervals, lost, short, single
 from finetune.report.tables import IDLE, MISSING, Table, percent, without_idle
 from finetune.result import Result
 from finetune.shift import Elsewhere, Language, Reference, Shift
-from finetune.stats import Estimate, averaged, mean
+from finetune.stats import Estimate, averaged, equals, mean
 from finetune.system import System, estimate
 from finetune.verdict import signed
 
@@ -116,16 +116,21 @@ def _nats(found: Sequence[Language]) -> tuple[str, str, str]:
 
 def change(before: Sequence[Items], after: Sequence[Items]) -> Estimate:
     """How far the share of right neighbours moved, with its interval over rows, and over seeds where there are two."""
-    before_SN, after_SN = stacked(before), stacked(after)
-    if len(after_SN) < 2:
-        return mean(after_SN[0] - before_SN[0])
-    found = paired.difference(after_SN, before_SN)
+    before_SN, after_SN = independent(before), independent(after)
+    if min(after_SN.shape) < 2:
+        return mean((after_SN - before_SN).mean(0))
+    found = paired.difference(after_SN, before_SN, _equals(before))
     return Estimate(found.value, found.low, found.high, found.n)
 
 
 def _share(items: Sequence[Items]) -> Estimate:
     """Of what was right, with its interval over rows, and over seeds where there are two."""
-    return paired.share(stacked(items))
+    return paired.share(independent(items), _equals(items))
+
+
+def _equals(items: Sequence[Items]) -> float | None:
+    groups_N = shared_groups(items)
+    return None if groups_N is None else equals(groups_N)
 
 
 def _gap(found: Estimate) -> str:
@@ -136,6 +141,7 @@ def _gap(found: Estimate) -> str:
 
 def _notes(rows: Sequence[Group], kept: Sequence[Sequence[Shift]]) -> Iterator[str]:
     yield from intervals(rows)
+    yield from grouped([run for group in rows for run in group.results])
     yield from short(rows)
     yield from lost(rows)
     yield from single(rows)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from finetune.choice import Limits, best, frontier
 from finetune.report.forecasts import duration
 from finetune.report.groups import comparable, finals, groups, singles, systems
-from finetune.report.notes import changed
+from finetune.report.notes import changed, grouped
 from finetune.report.tables import MISSING, Table
 from finetune.result import Result
 from finetune.system import System, unfit
@@ -46,7 +46,7 @@ def verdicts(results: Iterable[Result], margin: float = MARGIN, limits: Limits =
     for alike in together:
         if len(alike) > 1:
             notes += [*_fastest(alike), *(_within(alike, found, limits) if limits != ANY else [])]
-    notes += changed(kept)
+    notes += [*grouped(kept), *changed(kept)]
     notes += [f"no verdict on {system.name}: {why}" for system in every if (why := unfit(system))]
     notes += of_one_seed(list(singles(every)))
     alone = [alike[0].name for alike in together if len(alike) == 1]

@@ -21,9 +21,8 @@ def paper(system: str, value: float) -> Published:
 
 def runs(test: str) -> tuple[Runs, ...]:
     own = Runs(recipes=("bert_conll",), methods=METHODS, seeds=3, settings=(f"data.test={test}", WHOLE))
-    random, _ = own.controls(
-        "full"
-    )  # the majority's tag is of no span; a linear model and dealt labels are of whole texts
+    # the majority's tag is of no span; a linear model and dealt labels are of whole texts
+    random, _ = own.controls("full")
     return own, random
 
 

@@ -89,9 +89,10 @@ def pair(rng: np.random.Generator, items: int) -> Estimate:
     return Estimate(float(ours_N.mean() - theirs_N.mean()), low, high, items)
 
 
-def gathered(rng: np.random.Generator, items: int) -> np.ndarray:
-    """The group (N,) of each item: of one to seven."""
-    return np.repeat(np.arange(items), rng.integers(1, 8, size=items))[:items]
+def gathered(rng: np.random.Generator, items: int, wide: float = 0.0) -> np.ndarray:
+    """The group (N,) of each item: of one to seven; or of sizes whose logarithms have such a deviation, about four."""
+    sizes = np.exp(rng.normal(math.log(4), wide, size=items)).astype(int) if wide else rng.integers(1, 8, size=items)
+    return np.repeat(np.arange(items), np.maximum(1, sizes))[:items]
 
 
 def chances(groups_N: np.ndarray, mean: float, rng: np.random.Generator) -> np.ndarray:
@@ -99,8 +100,8 @@ def chances(groups_N: np.ndarray, mean: float, rng: np.random.Generator) -> np.n
     return rng.beta(2 * mean, 2 * (1 - mean), size=int(groups_N.max()) + 1)[groups_N]
 
 
-def share_of_groups(rng: np.random.Generator, items: int) -> Estimate:
-    groups_N = gathered(rng, items)
+def share_of_groups(wide: float, rng: np.random.Generator, items: int) -> Estimate:
+    groups_N = gathered(rng, items, wide)
     return stats.share(rng.random(items) < chances(groups_N, 0.8, rng), groups_N)
 
 
@@ -133,7 +134,8 @@ def kinds() -> Iterable[tuple[str, str, float, Draw]]:
     whole = confusion()[None]
     yield "share of 0.9", "Wilson", 0.9, partial(share, 0.9)
     yield "share of 0.98", "Wilson", 0.98, partial(share, 0.98)
-    yield "macro F1", "percentile bootstrap", float(MacroF1.of_confusion(whole * 1e6)[0]), partial(of_classes, MacroF1)
+    of_all = float(MacroF1.of_confusion(whole * 1e6)[0])  # in groups wrong are as many of each class
+    yield "macro F1", "percentile bootstrap", of_all, partial(of_classes, MacroF1)
     yield "Matthews", "percentile bootstrap", float(Matthews.of_confusion(whole)[0]), partial(of_classes, Matthews)
     yield "F1 of spans", "percentile bootstrap", 2 * 1.6 / (1.6 + 0.3 + 2.0), spans
     yield "Pearson", "percentile bootstrap", TOGETHER, partial(numbers, correlation.pearson)
@@ -143,15 +145,11 @@ def kinds() -> Iterable[tuple[str, str, float, Draw]]:
     yield "loss of a token", "Student, of a ratio", 1 + 10 / 21, losses
     yield "geometric mean", "Student, of logarithms", 1.0, spread
     yield "difference of shares", "BCa bootstrap, in pairs", 0.9 - 0.9 * 0.9 - 0.1 * 0.4, pair
-    yield "share of 0.8, in groups", "Wilson, of groups", 0.8, share_of_groups
-    yield "macro F1, in groups", "percentile bootstrap, of groups", _f1_of_groups(), classes_of_groups
+    yield "share of 0.8, in groups", "Wilson, of groups", 0.8, partial(share_of_groups, 0.0)
+    yield "share of 0.8, in groups of very unequal sizes", "Wilson, of groups", 0.8, partial(share_of_groups, 1.0)
+    yield "macro F1, in groups", "percentile bootstrap, of groups", of_all, classes_of_groups
     yield "Pearson, in groups", "percentile bootstrap, of groups", TOGETHER, numbers_of_groups
     yield "difference of shares, in groups", "BCa bootstrap, of groups in pairs", 0.05, pair_of_groups
-
-
-def _f1_of_groups() -> float:
-    """Wrong are as many of each class as without groups."""
-    return float(MacroF1.of_confusion(confusion()[None] * 1e6)[0])
 
 
 def measured(truth: float, draw: Draw, items: int) -> list[Record]:
