@@ -17,7 +17,9 @@ from finetune.data.toy import ToyText
 from finetune.items import Items, independent
 from finetune.metrics import MacroF1
 from finetune.progress import Silent
+from finetune.report.components import variances
 from finetune.report.tables import table
+from finetune.report.verdicts import verdicts
 from finetune.session import session
 from finetune.splits import grouped
 from finetune.system import System, estimate, unfit
@@ -195,6 +197,14 @@ def test_a_verdict_counts_groups_and_not_rows(result: Result) -> None:
     assert of_groups.low is not None
     assert of_rows.low is not None
     assert of_groups.low < of_rows.low
+
+
+def test_tables_of_verdicts_and_of_variances_count_groups(result: Result) -> None:
+    runs = (*made(result, "lora", 0.85, 0).runs, *made(result, "full", 0.75, 1).runs)
+    (row,) = verdicts(runs).rows
+    assert row[7] == "100 groups"
+    assert all("(100 groups)" in " ".join(row) for row in variances(runs).rows)
+    assert all(any("of 100 groups" in note for note in each.notes) for each in (verdicts(runs), variances(runs)))
 
 
 def test_a_record_of_before_there_were_groups_is_compared_by_rows_and_changes_no_other_pair(result: Result) -> None:

@@ -77,7 +77,8 @@ def _row(group: Group) -> tuple[str, ...]:
     seeds = min(map(len, drawn))  # as many of each draw: the analysis is of a balanced design
     scores_DSN = np.stack([stacked(runs[:seeds]) for runs in drawn])
     found, n = components(scores_DSN), scores_DSN.shape[2]
-    cells = ((found.items, n), (found.seeds, seeds), (found.draws, len(drawn)))
+    rows = str(n) if system.sample == "test rows" else f"{n} groups"
+    cells = ((found.items, rows), (found.seeds, seeds), (found.draws, len(drawn)))
     return (sound[0].headline, value, *(_cell(deviation, count) for deviation, count in cells))
 
 
@@ -87,7 +88,7 @@ def _none(rows: Iterable[Sequence[str]]) -> bool:
     return any(cell.startswith("0.00 (") for row in rows for cell in row[first:end])
 
 
-def _cell(deviation: float | None, count: int) -> str:
+def _cell(deviation: float | None, count: int | str) -> str:
     return MISSING if deviation is None else f"{100 * deviation:.2f} ({count})"
 
 

@@ -103,6 +103,11 @@ def _taken(systems: Sequence[System], verdicts: Sequence[Verdict], limits: Limit
     return f"{taken.name}, highest on the validation rows: {score}{known}{blind}"
 
 
+def _rows(count: int, verdict: Verdict) -> str:
+    """Of test rows, or of groups of them."""
+    return str(count) if verdict.sample == "test rows" else f"{count} groups"
+
+
 def _row(verdict: Verdict) -> tuple[str, ...]:
     found = verdict.found
     return (
@@ -113,9 +118,9 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         signed(found.value),
         f"{signed(found.low)} to {signed(found.high)}",
         f"{verdict.p:.3f}",
-        str(found.n),
+        _rows(found.n, verdict),
         " and ".join(map(str, dict.fromkeys(found.seeds))),
         MISSING if verdict.cost in (None, math.inf) else f"{verdict.cost:.2g}",
-        MISSING if verdict.items is None else str(verdict.items),
+        MISSING if verdict.items is None else _rows(verdict.items, verdict),
         MISSING if verdict.seeds is None else str(verdict.seeds),
     )
