@@ -152,10 +152,15 @@ class Split(Part):
 
 def _dealt(rows: datasets.Dataset, seed: int) -> datasets.Dataset:
     """Each row with the answer of another: as many of each as before."""
-    name = str(answer(rows))
-    dealt_N = np.random.default_rng(seed).permutation(targets(rows))
+    name, rng = str(answer(rows)), np.random.default_rng(seed)
+    if name == "tags":  # those of all words, whatever sentence they are of
+        tags = rows["tags"][:]
+        counts = np.array(list(map(len, tags)))
+        dealt = [each.tolist() for each in np.split(rng.permutation(np.concatenate(tags)), counts.cumsum()[:-1])]
+    else:
+        dealt = rng.permutation(targets(rows))
     with quiet():  # rows that were chosen are copied
-        return rows.remove_columns(name).add_column(name, dealt_N)  # pyright: ignore[reportCallIssue]
+        return rows.remove_columns(name).add_column(name, dealt)  # pyright: ignore[reportCallIssue]
 
 
 def _spread(rows: datasets.Dataset) -> tuple[float, float] | None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from finetune import (
     AdamW,
@@ -51,7 +52,7 @@ from finetune.methods import Method
 from finetune.methods.as_is import AsIs
 from finetune.methods.majority import Majority
 from finetune.methods.stock_head import StockHead
-from finetune.methods.surface import Surface
+from finetune.methods.surface import OfWords, Surface
 from finetune.plan import plan
 from finetune.predict import Span
 from finetune.seen import see
@@ -61,7 +62,7 @@ from finetune.tasks.token_classification import UNREAD
 from finetune.transfer import scored
 
 TOKEN = Frozen(pooling="token")
-METHODS = [TOKEN, LoRA(), Full(), LastLayers(layers=1), Scratch(), AsIs()]
+METHODS = [TOKEN, LoRA(), Full(), LastLayers(layers=1), Scratch(), AsIs(), Majority(), Surface()]
 
 
 @pytest.fixture
@@ -330,13 +331,63 @@ def test_a_checkpoint_without_a_head_of_tags_is_refused(
         run(replace(toy_tags("bert"), checkpoint=Local(str(folder))), out=tmp_path)
 
 
-@pytest.mark.parametrize("method", [Majority(), Surface(), StockHead()], ids=["majority", "surface", "stock_head"])
-def test_a_method_of_whole_examples_is_refused(
-    toy_tags: Callable[[str], Recipe], tmp_path: Path, method: Method
+def test_the_majority_says_of_each_word_the_tag_that_most_have(
+    toy_tags: Callable[[str], Recipe], tmp_path: Path
 ) -> None:
-    words = r"method \w+ has one answer for a whole example, .*; frozen with method\.pooling token does, and so do meth"
+    recipe = replace(toy_tags("bert"), method=Majority())
+    splits, result = session(recipe).splits(), run(recipe, out=tmp_path)
+    train, test = (np.concatenate(part["tags"][:]) for part in (splits.train, splits.test))
+    assert result.scores["word_accuracy"].value == pytest.approx((test == np.bincount(train).argmax()).mean())
+    assert result.scores["span_f1"].value == 0  # no tag of a span is the most frequent
+
+
+def test_the_surface_of_a_word_is_scikit_learns_regression_of_the_piece_it_begins_with(
+    toy_tags: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = replace(toy_tags("bert"), method=Surface())
+    examples = session(recipe).examples()
+    pieces, tags = {}, {}
+    for part in ("train", "test"):
+        batch = examples[part].batch(np.arange(len(examples[part])))
+        read = batch.targets[..., 0] >= 0
+        pieces[part] = batch.inputs["input_ids"].gather(1, batch.targets[..., 0].clamp(min=0))[read].numpy()
+        tags[part] = batch.targets[..., 1][read].numpy()
+    one_hot = {part: np.eye(1000)[each] for part, each in pieces.items()}
+    theirs = LogisticRegression(C=10.0, tol=1e-6, max_iter=10_000).fit(one_hot["train"], tags["train"])
+    right = float((theirs.predict(one_hot["test"]) == tags["test"]).mean())
+    found = run(recipe, out=tmp_path)
+    assert right > 0.8
+    assert found.scores["word_accuracy"].value == pytest.approx(right)
+
+
+def test_a_piece_after_those_of_the_training_words_says_nothing() -> None:
+    module = OfWords(5, 3)
+    logits_NTC = module(input_ids=torch.tensor([[1, 4, 7, 900]])).logits
+    assert logits_NTC.shape == (1, 4, 3)
+    assert torch.equal(logits_NTC[0, 2:], module.linear.bias.expand(2, 3))
+    assert torch.allclose(logits_NTC[0, 1], module.linear.weight[:, 4] + module.linear.bias)
+
+
+def test_tags_are_dealt_out_among_all_words_and_nothing_is_left_to_learn(
+    toy_tags: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    recipe = replace(toy_tags("bert"), method=Surface())
+    dealt = replace(recipe, name="dealt", data=Shuffled(of=recipe.data))
+    plain, anew = (session(each).splits() for each in (recipe, dealt))
+    for part in ("train", "validation"):
+        before, after = (each[part]["tags"][:] for each in (plain, anew))
+        assert list(map(len, before)) == list(map(len, after))
+        assert Counter(np.concatenate(before).tolist()) == Counter(np.concatenate(after).tolist())
+        assert before != after
+    assert plain.test["tags"][:] == anew.test["tags"][:]
+    found, learned = (run(each, out=tmp_path).scores["word_accuracy"].value for each in (dealt, recipe))
+    assert found < learned - 0.2
+
+
+def test_a_method_of_whole_examples_is_refused(toy_tags: Callable[[str], Recipe], tmp_path: Path) -> None:
+    words = r"method \w+ has one answer for a whole example, .*; frozen with method\.pooling token does, and so do majo"
     with pytest.raises(InputError, match=words):
-        run(replace(toy_tags("bert"), method=method), out=tmp_path)
+        run(replace(toy_tags("bert"), method=StockHead()), out=tmp_path)
 
 
 def test_a_pooling_that_there_is_not_is_refused_both_ways(
@@ -430,8 +481,6 @@ def test_what_is_of_one_label_an_example_is_refused(toy_tags: Callable[[str], Re
         InputError, match=r"split\.per_class is of labels, and these rows have none: leave it none, got"
     ):
         run(replace(recipe, split=Split(per_class=2)), out=tmp_path)
-    with pytest.raises(InputError, match=r"data\.of must have labels or values to deal out, and the rows of toy h"):
-        run(replace(recipe, data=Shuffled(of=ToyTags())), out=tmp_path)
     result = run(recipe, out=tmp_path)
     assert result.folder is not None
     with pytest.raises(InputError, match="toy_bert has no labels, by whose names rows from elsewhere are chosen"):

@@ -308,7 +308,7 @@ def test_another_attention_inside_is_refused(toy_pairs: Callable[[str], Recipe],
 
 
 def test_texts_are_no_labels_that_could_be_dealt_out(toy_pairs: Callable[[str], Recipe], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"data\.of must have labels or values to deal out, and the rows of toy"):
+    with pytest.raises(InputError, match=r"data\.of must have labels, values or tags to deal out, and the rows of toy"):
         run(replace(toy_pairs("marian"), data=Shuffled(of=ToyPairs())), out=tmp_path)
 
 

@@ -12,7 +12,7 @@ from finetune.progress import Silent
 
 @dataclass(frozen=True, kw_only=True)
 class Shuffled(Data):
-    """Another data set with the labels, or the values, of what trains dealt out anew: as many of each as before.
+    """Another data set with the labels, values or tags of what trains dealt out anew: as many of each as before.
 
     Test rows are those they would be, and keep theirs. A score above that of the majority's label, by more than one
     dealing and another differ, is a leak: which rows get which label by chance has a say in it.
@@ -31,8 +31,8 @@ class Shuffled(Data):
 
     def load(self, fetched: Fetched) -> Rows:
         rows = self.of.load(fetched)
-        if answer(rows.train) not in ("label", "value"):
+        if answer(rows.train) not in ("label", "value", "tags"):
             raise InputError(
-                f"data.of must have labels or values to deal out, and the rows of {self.of.title} have none"
+                f"data.of must have labels, values or tags to deal out, and the rows of {self.of.title} have none"
             )
         return replace(rows, dealt=self.seed)

@@ -195,7 +195,7 @@ class Solved(Method):
             name = type(self).__module__.rpartition(".")[2]
             raise InputError(
                 f"method {name} has one answer for a whole example, and the task asks for one a word; frozen with "
-                "method.pooling token does, and so do methods that train"
+                "method.pooling token does, and so do majority, surface and methods that train"
             )
 
     def budget(self, budget: Budget) -> Budget:

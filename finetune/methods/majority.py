@@ -1,15 +1,16 @@
 """The label that most training rows have, whatever is asked: below its score nothing was learned. Of values the mean.
 
-N examples of a batch, C outputs.
+Of words that are tagged one by one it is the tag that most of them have.
+
+N examples of a batch, T tokens, C outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,27 +32,35 @@ class Majority(Solved):
     """
 
     def trainee(self, material: Material) -> Trainee:
-        objective = self.objective(material)
-        self.check_whole(material)
-        module = Constant(objective.outputs).to(material.device)
+        objective, train = self.objective(material), material.examples["train"]
+        module = Constant(objective.outputs, words=train.places is not None).to(material.device)
         return Trainee(
             module=module,
             examples=material.examples,
             parameters=objective.outputs,
-            solve=partial(module.solve, objective, material.examples["train"].targets),
+            solve=partial(module.solve, objective, train.answers),
         )
 
+    def says(self, module: nn.Module) -> dict[str, Any]:
+        assert isinstance(module, Constant)
+        return {"words": True} if module.words else {}
+
     def restore(self, start: Pretrained, folder: Path) -> nn.Module:
-        module = Constant(self.objective(start).outputs)
+        module = Constant(self.objective(start).outputs, words="words" in self.told(folder))
         module.load_state_dict(self.saved(folder))
         return module.to(start.device).eval()
 
 
 class Constant(nn.Module):
-    """The same outputs for every input."""
+    """The same outputs for every input.
 
-    def __init__(self, outputs: int) -> None:
+    Args:
+        words: whether each token has them, of which some begin a word.
+    """
+
+    def __init__(self, outputs: int, *, words: bool) -> None:
         super().__init__()
+        self.words = words
         self.logits_C = nn.Parameter(torch.full((outputs,), torch.nan))  # until it is solved for
 
     @torch.no_grad()
@@ -63,8 +72,5 @@ class Constant(nn.Module):
     def forward(self, **inputs: Tensor) -> SequenceClassifierOutput:
         from transformers.modeling_outputs import SequenceClassifierOutput
 
-        return SequenceClassifierOutput(logits=self.logits_C.expand(_count(inputs), -1))  # pyright: ignore
-
-
-def _count(inputs: Mapping[str, Tensor]) -> int:
-    return len(next(iter(inputs.values())))
+        first = next(iter(inputs.values()))  # (N, T), or pixels
+        return SequenceClassifierOutput(logits=self.logits_C.expand(*first.shape[: 1 + self.words], -1))  # pyright: ignore
