@@ -53,13 +53,13 @@ class Difference:
     variance: Variance
     apart: tuple[Apart, Apart]  # of each system
     n: int
-    equals: float  # as how many of one size they count, where they are groups
+    effective: float  # number of them: fewer than n, where they are groups of unequal sizes
     seeds: tuple[int, int]
 
     @property
     def freedom(self) -> float:
         """Degrees of."""
-        return _freedom(self.variance, self.apart, self.equals, min(self.seeds))
+        return _freedom(self.variance, self.apart, self.effective, min(self.seeds))
 
     @property
     def detectable(self) -> float:
@@ -94,7 +94,7 @@ class Difference:
         )
 
 
-def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray, equals: float | None = None) -> Difference:
+def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray, effective: float | None = None) -> Difference:
     """How far apart two systems are, for test items and seeds of the kind that were drawn.
 
     Items and seeds are crossed: every seed of a system is scored on all items. The variances of the mean over items and
@@ -104,7 +104,7 @@ def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray, equals: float | None 
     matter the interval is a little too wide.
 
     Args:
-        equals: as how many of one size items count that are groups of some (`stats.equals`); None: each is one.
+        effective: number of items that are groups of others (`stats.effective`); None: as many as there are.
 
     Raises:
         ValueError: fewer than two seeds of a system, fewer than two items, or not the same number of items.
@@ -121,7 +121,7 @@ def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray, equals: float | None 
     between = [of_runs(each_SN) / len(each_SN) for each_SN in both]
     variance = Variance(items=of_items(gap_N), seeds=max(0.0, sum(between)))
     apart = tuple(_apart(each_SN, own) for each_SN, own in zip(both, between, strict=True))
-    count = n if equals is None else equals
+    count = n if effective is None else effective
     freedom = _freedom(variance, apart, count, min(seeds))
     value, error = round(float(gap_N.mean()), 12), math.sqrt(variance.total)  # the last digits are those of adding up
     half, less = (float(stats.t.ppf(1 - level, freedom)) * error for level in (LEVEL / 2, LEVEL))
@@ -136,7 +136,7 @@ def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray, equals: float | None 
         variance=variance,
         apart=(apart[0], apart[1]),
         n=n,
-        equals=count,
+        effective=count,
         seeds=seeds,
     )
 
@@ -154,7 +154,7 @@ def _freedom(variance: Variance, apart: Sequence[Apart], n: float, seeds: float)
     return max(variance.total**2 / squares, seeds - 1.0) if squares else float(n - 1)
 
 
-def share(scores_SN: np.ndarray, equals: float | None = None) -> Estimate:
+def share(scores_SN: np.ndarray, effective: float | None = None) -> Estimate:
     """The mean of scores from 0 to 1, with its 95 % interval over items and seeds; of one seed over items alone.
 
     It is the score interval (Wilson 1927) of as many items as would be so uncertain without seeds, by Student's
@@ -167,10 +167,10 @@ def share(scores_SN: np.ndarray, equals: float | None = None) -> Estimate:
     value = round(float(scores_SN.mean()), 12)  # groups of items add up to it but for the last digits
     variance, freedom = 0.0, math.inf
     if seeds > 1 and n > 1:
-        found = difference(scores_SN, np.zeros_like(scores_SN), equals)
+        found = difference(scores_SN, np.zeros_like(scores_SN), effective)
         variance, freedom = found.variance.total, found.freedom
     elif n > 1 and not np.isin(scores_SN, (0, 1)).all():
-        variance, freedom = of_items(scores_SN[0]), max(1.0, (n if equals is None else equals) - 1)
+        variance, freedom = of_items(scores_SN[0]), max(1.0, (n if effective is None else effective) - 1)
     items = value * (1 - value) / variance if variance else float(n)
     return score_interval(value, items, freedom if variance else math.inf, n)
 
@@ -248,10 +248,8 @@ def _settled(found: Difference, margin: float, level: float, items: float, seeds
     if not variance.total:
         return True
     apart = [Apart(between=each.between / seeds, within=each.within / items / seeds) for each in found.apart]
-    freedom, error = (
-        _freedom(variance, apart, found.equals * items, min(found.seeds) * seeds),
-        math.sqrt(variance.total),
-    )
+    freedom = _freedom(variance, apart, found.effective * items, min(found.seeds) * seeds)
+    error = math.sqrt(variance.total)
     half, less, more = (float(stats.t.ppf(each, freedom)) * error for each in (1 - level / 2, 1 - LEVEL, POWER))
     return abs(found.value) > half + more or abs(found.value) + less + more < margin
 

@@ -44,8 +44,8 @@ def by_group(values: np.ndarray, groups_N: np.ndarray) -> np.ndarray:
     """A number for each group instead of each item, of the same mean, and independent of each other: (…, N) → (…, G).
 
     Their variance over G is that of the mean, of groups of any sizes: they are the jackknife's, how far the mean moves
-    where a group is left out (Tukey 1958). What is estimated with groups of unequal sizes is as unsure as with fewer
-    of one size: `equals` says how many.
+    where a group is left out (Tukey 1958). With groups of unequal sizes a variance is as poorly estimated as with fewer
+    of one size: `effective` says how many.
     """
     sums_GK, sizes_GK = (
         summed(each.reshape(-1, len(groups_N)).T, groups_N) for each in (values, np.ones(len(groups_N)))
@@ -59,8 +59,8 @@ def by_group(values: np.ndarray, groups_N: np.ndarray) -> np.ndarray:
     return (means + moved_KG.reshape(*values.shape[:-1], groups)).round(12)
 
 
-def equals(groups_N: np.ndarray) -> float:
-    """How many groups of one size have a mean of as many independent groups as these (Kish 1965)."""
+def effective(groups_N: np.ndarray) -> float:
+    """The effective number of groups: of one size so many would be worth as much as these (Kish 1965)."""
     sizes_G = np.unique(groups_N, return_counts=True)[1]
     return float(len(groups_N) ** 2 / (sizes_G**2).sum())
 
@@ -82,7 +82,7 @@ def share(right_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
         return Estimate(value, None, None, len(right_N))
     variance = float(of_groups.var(ddof=1)) / len(of_groups)
     items = value * (1 - value) / variance if variance else len(of_groups)
-    freedom = max(1.0, equals(groups_N) - 1) if variance else math.inf
+    freedom = max(1.0, effective(groups_N) - 1) if variance else math.inf
     return score_interval(value, items, freedom, len(right_N))
 
 
@@ -110,7 +110,7 @@ def mean(values_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
         return Estimate(value, None, None, n)
     from scipy import stats
 
-    freedom = n - 1 if groups_N is None else max(1.0, equals(groups_N) - 1)
+    freedom = n - 1 if groups_N is None else max(1.0, effective(groups_N) - 1)
     half = float(stats.t.ppf(0.975, freedom) * np.std(alone, ddof=1)) / math.sqrt(len(alone))
     return Estimate(value, value - half, value + half, n)
 

@@ -130,7 +130,7 @@ def estimate(system: System, chosen_N: np.ndarray | None = None) -> Estimate:
         return averaged([run.scores[run.headline] for run in system.runs])
     (system,) = in_common([system])
     scores_SN = stacked(system.runs, chosen_N) if len(system.runs) == 1 else right(system, chosen_N)
-    return paired.share(scores_SN, equals(system, chosen_N))
+    return paired.share(scores_SN, effective(system, chosen_N))
 
 
 def stacked(runs: Sequence[Result], chosen_N: np.ndarray | None = None) -> np.ndarray:
@@ -138,10 +138,10 @@ def stacked(runs: Sequence[Result], chosen_N: np.ndarray | None = None) -> np.nd
     return independent(_items(runs), chosen_N)
 
 
-def equals(system: System, chosen_N: np.ndarray | None = None) -> float | None:
-    """As how many of one size the groups of its test rows count; None: rows are alone."""
+def effective(system: System, chosen_N: np.ndarray | None = None) -> float | None:
+    """The effective number of groups of its test rows; None: rows are alone."""
     groups_N = shared_groups(_items(system.runs), chosen_N)
-    return None if groups_N is None else stats.equals(groups_N)
+    return None if groups_N is None else stats.effective(groups_N)
 
 
 def _items(runs: Sequence[Result]) -> list[Items]:

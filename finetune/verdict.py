@@ -17,7 +17,7 @@ from finetune import paired, stats
 from finetune.errors import InputError
 from finetune.items import shared_groups
 from finetune.paired import LEVEL, Difference
-from finetune.system import System, check_fit, contents, equals, estimate, in_common, right, rows_of, stacked
+from finetune.system import System, check_fit, contents, effective, estimate, in_common, right, rows_of, stacked
 
 FREE = 0.01  # seconds; what takes less has not trained, and nothing is so many times that
 FEW_PAIRS = 6  # of one seed each
@@ -115,7 +115,7 @@ def judge(systems: Sequence[System], margin: float = MARGIN) -> list[Verdict]:
 
 def _of_shares(one: System, other: System) -> Difference:
     """No two are farther apart than none and all, which Student's interval of few seeds knows nothing of."""
-    found = paired.difference(right(one), right(other), equals(one))
+    found = paired.difference(right(one), right(other), effective(one))
     ends = {name: min(1.0, max(-1.0, getattr(found, name))) for name in ("low", "high", "below", "above")}
     return replace(found, **ends)
 

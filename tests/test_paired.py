@@ -179,7 +179,7 @@ def test_of_two_seeds_that_lie_far_apart_a_few_more_are_needed_not_one() -> None
         variance=paired.Variance(items=0.00008, seeds=0.0003),
         apart=(paired.Apart(between=0.0003, within=0.0), paired.Apart(between=0.0, within=0.0)),
         n=400,
-        equals=400.0,
+        effective=400.0,
         seeds=(2, 2),
     )
     items, seeds = paired.needed(found, 0.01)
@@ -218,7 +218,7 @@ def test_one_of_many_comparisons_that_alone_would_be_settled_needs_more_than_the
         variance=paired.Variance(items=0.0001, seeds=0.00001),
         apart=(paired.Apart(between=0.000005, within=0.0),) * 2,
         n=800,
-        equals=800.0,
+        effective=800.0,
         seeds=(3, 3),
     )
     items, seeds = paired.needed(found, 0.001, among=15)

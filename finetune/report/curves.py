@@ -23,7 +23,7 @@ from finetune.report.responses import responses
 from finetune.report.studies import estimate
 from finetune.result import Result
 from finetune.stats import Estimate
-from finetune.system import equals, right, validated
+from finetune.system import effective, right, validated
 
 
 def rates(results: Iterable[Result]) -> Figure:
@@ -78,7 +78,7 @@ def budgets(results: Iterable[Result]) -> Figure:
     every: dict[Alike, list[tuple[Curve, dict[int, Estimate]]]] = {}
     for curve in (each for each in curves(groups(finals(results))) if not each.control):
         systems = [system for cap in curve.budgets if (system := curve.system(cap)) is not None]
-        found = {system.runs[0].rows["train"]: paired.share(right(system), equals(system)) for system in systems}
+        found = {system.runs[0].rows["train"]: paired.share(right(system), effective(system)) for system in systems}
         if found:
             every.setdefault(alike(systems[0]), []).append((curve, dict(sorted(found.items()))))
     panels = []

@@ -14,7 +14,7 @@ from finetune.report.notes import changed, grouped, intervals, lost, short, sing
 from finetune.report.tables import IDLE, MISSING, Table, percent, without_idle
 from finetune.result import Result
 from finetune.shift import Elsewhere, Language, Reference, Shift
-from finetune.stats import Estimate, averaged, equals, mean
+from finetune.stats import Estimate, averaged, effective, mean
 from finetune.system import System, estimate
 from finetune.verdict import signed
 
@@ -119,18 +119,18 @@ def change(before: Sequence[Items], after: Sequence[Items]) -> Estimate:
     before_SN, after_SN = independent(before), independent(after)
     if min(after_SN.shape) < 2:
         return mean((after_SN - before_SN).mean(0))
-    found = paired.difference(after_SN, before_SN, _equals(before))
+    found = paired.difference(after_SN, before_SN, _effective(before))
     return Estimate(found.value, found.low, found.high, found.n)
 
 
 def _share(items: Sequence[Items]) -> Estimate:
     """Of what was right, with its interval over rows, and over seeds where there are two."""
-    return paired.share(independent(items), _equals(items))
+    return paired.share(independent(items), _effective(items))
 
 
-def _equals(items: Sequence[Items]) -> float | None:
+def _effective(items: Sequence[Items]) -> float | None:
     groups_N = shared_groups(items)
-    return None if groups_N is None else equals(groups_N)
+    return None if groups_N is None else effective(groups_N)
 
 
 def _gap(found: Estimate) -> str:
