@@ -238,6 +238,10 @@ def test_of_two_test_sets_that_were_opened_in_one_second_each_is_told_by_its_rec
         "2026-11-26T10:00:00+00:00",
         "test set of new opened once, on 2026-11-27T10:00:00+00:00, after every choice",
     ]
+    dealt = opened_at(trial, name="seen+shuffled", rows="3", opened={**looks, "before": []})
+    assert [
+        note for note in table([*sets, dealt]).notes if note.startswith("test set")
+    ] == said  # a control has its rows
 
 
 def opened_at(trial: Result, *, name: str, rows: str, opened: dict[str, object]) -> Result:

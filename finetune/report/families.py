@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from finetune.choice import winner
-from finetune.report.groups import differences, groups
+from finetune.report.groups import differences, groups, named_alone
 from finetune.result import Result
 
 
@@ -94,7 +94,7 @@ def head(run: Result) -> str:
 def looked(results: Sequence[Result]) -> Iterator[str]:
     """Whether the test rows of what was chosen were new to those who chose."""
     of_rows: dict[str, list[Result]] = {}
-    for result in results:
+    for result in named_alone(results):
         if result.opened is not None and result.test_set is not None:
             of_rows.setdefault(result.test_set, []).append(result)
     for runs in of_rows.values():

@@ -56,6 +56,12 @@ def named_after(name: str, names: Container[str]) -> bool:
     return name.rpartition("+")[0] in names
 
 
+def named_alone(results: Sequence[Result]) -> list[Result]:
+    """Without controls that are named after a recipe: they have the rows of the recipe, of which all is said."""
+    names = {result.recipe["name"] for result in results}
+    return [each for each in results if not named_after(each.recipe["name"], names)]
+
+
 def finals(results: Iterable[Result]) -> list[Result]:
     """Those that are no trials."""
     return [result for result in results if not result.trial]

@@ -9,7 +9,7 @@ import numpy as np
 
 from finetune.items import Items, shared_groups
 from finetune.report.families import head
-from finetune.report.groups import AGAIN, Group, comparable, named_after, singles, systems
+from finetune.report.groups import AGAIN, Group, comparable, named_alone, singles, systems
 from finetune.result import Result
 from finetune.stats import Estimate, averaged
 from finetune.system import System, contents, right, unfit
@@ -51,12 +51,6 @@ def notes(groups: Sequence[Group], *, judged: bool = True) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines))
 
 
-def _own(results: Sequence[Result]) -> list[Result]:
-    """Without controls that are named after a recipe: they have the rows of the recipe, of which all is said."""
-    names = {result.recipe["name"] for result in results}
-    return [each for each in results if not named_after(each.recipe["name"], names)]
-
-
 def _machines(results: Sequence[Result]) -> Iterator[str]:
     made = Counter(run.machine for run in results)
     if len(made) > 1:
@@ -89,7 +83,7 @@ def _heads(groups: Sequence[Group]) -> Iterator[str]:
 def grouped(results: Sequence[Result]) -> Iterator[str]:
     """Recipes whose intervals are not over single rows, or should not be."""
     items: dict[tuple[str, str], list[Items]] = {}
-    for result in _own(results):
+    for result in named_alone(results):
         if result.items is not None:
             items.setdefault((result.recipe["name"], result.items.ids), []).append(result.items)
     for (name, _), own in items.items():
@@ -103,14 +97,14 @@ def grouped(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _repeated(results: Sequence[Result]) -> Iterator[str]:
-    for result in _own(results):
+    for result in named_alone(results):
         if count := result.test_rows_in_train:
             texts = f"{count} of {result.rows['test']} test texts"
             yield f"{result.recipe['name']}: {texts} also in train; that flatters every method alike"
 
 
 def _cut(results: Sequence[Result]) -> Iterator[str]:
-    for result in _own(results):
+    for result in named_alone(results):
         if count := sum(result.truncated.values()):
             longest = result.recipe["task"].get("max_length")
             length = f"{longest} tokens" if longest else "the longest the model reads"
@@ -120,7 +114,7 @@ def _cut(results: Sequence[Result]) -> Iterator[str]:
 def held_out(results: Iterable[Result]) -> Iterator[str]:
     """Rows that those who publish train on and ours choose by."""
     rows: dict[str, list[int]] = {}
-    for run in _own(list(results)):
+    for run in named_alone(list(results)):
         if count := run.rows["validation"]:
             rows.setdefault(run.recipe["name"], []).append(count)
     told = [
@@ -132,7 +126,7 @@ def held_out(results: Iterable[Result]) -> Iterator[str]:
 
 def _unseen(results: Sequence[Result]) -> Iterator[str]:
     """Labels that nothing could be learned of."""
-    for result in _own(results):
+    for result in named_alone(results):
         if result.unseen:
             shown = ", ".join(result.unseen[:SHOWN]) + " …" * (len(result.unseen) > SHOWN)
             labels = f"{len(result.unseen)} of {len(result.labels)} labels"
