@@ -54,11 +54,10 @@ def shift(
     progress, shelf = progress or Silent(), shelf or Shelf()
     run = Finished(recipe=recipe, result=result, folder=result.folder, progress=progress, shelf=shelf)
     on = on or recipe.data.elsewhere()
-    return Shift(
-        result=result,
-        elsewhere=None if on is None else scored(run, on),
-        reference=remembered(run, reference or _unrelated(recipe, progress, shelf)),
-    )
+    found = Shift(result=result, elsewhere=None if on is None else scored(run, on))
+    if recipe.method.bare:  # it has no backbone that could forget
+        return found
+    return replace(found, reference=remembered(run, reference or _unrelated(recipe, progress, shelf)))
 
 
 def check(recipe: Recipe, *, on: Data | None, reference: Data | None, progress: Silent, shelf: Shelf) -> None:

@@ -27,6 +27,7 @@ from finetune.elsewhere import REFERENCES, shift
 from finetune.items import Items
 from finetune.methods import Method
 from finetune.methods.majority import Majority
+from finetune.methods.surface import Surface
 from finetune.progress import Silent
 from finetune.report.shifts import change, shifts
 from finetune.session import Setup, session
@@ -119,12 +120,20 @@ def test_as_many_rows_are_scored_elsewhere_as_at_home(shared: Shared, tmp_path: 
     assert found.scores["accuracy"].n == 6
 
 
-@pytest.mark.parametrize("method", [Frozen(), Majority()], ids=["frozen", "majority"])
-def test_a_method_that_trains_no_backbone_forgets_nothing_and_takes_no_features_of_its_own(
-    shared: Shared, method: Method
+@pytest.mark.parametrize("method", [Majority(), Surface()], ids=["majority", "surface"])
+def test_what_has_no_backbone_is_scored_elsewhere_and_has_nothing_to_forget(
+    shared: Shared, tmp_path: Path, method: Method
 ) -> None:
+    there = rows(tmp_path, "cat dog,animal", "one two,number")
+    found = measured(replace(shared.toy("bert"), method=method), tmp_path, on=there)
+    assert found.elsewhere is not None
+    assert found.reference is None
+    assert "no backbone is trained" not in "".join(shifts([found]).notes)
+
+
+def test_a_method_that_trains_no_backbone_forgets_nothing_and_takes_no_features_of_its_own(shared: Shared) -> None:
     before = measured(shared.toy("bert"), shared.out).reference
-    found = measured(replace(shared.toy("bert"), method=method), shared.out).reference
+    found = measured(replace(shared.toy("bert"), method=Frozen()), shared.out).reference
     assert before is not None
     assert found is not None
     assert before.trained

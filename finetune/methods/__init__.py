@@ -85,6 +85,7 @@ class Method(Part, ABC):
 
     where: ClassVar[str] = "method"
     reads_once: ClassVar[bool] = False  # each training example, and not again in each epoch
+    bare: ClassVar[bool] = False  # whether it has no backbone, whatever the checkpoint is
 
     optim: AdamW  # of the loop: a method whose trainees are solved has none
 

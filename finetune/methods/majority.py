@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class Majority(Solved):
 
     Of values it is their mean: a correlation of 0, and the mean absolute error that is to be beaten.
     """
+
+    bare: ClassVar[bool] = True
 
     def trainee(self, material: Material) -> Trainee:
         objective, train = self.objective(material), material.examples["train"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ class Surface(Solved):
 
     Uses of the checkpoint its tokenizer or image processor, and nothing else.
     """
+
+    bare: ClassVar[bool] = True
 
     inverse_penalty: float = 10.0  # scikit-learn's C, and 1 / alpha of a ridge: the larger, the closer the fit
 
