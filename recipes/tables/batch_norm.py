@@ -1,7 +1,8 @@
 """What keeps the numbers between layers in range: the mean of a token, or of all tokens of a batch.
 
 Run     finetune table batch_norm
-Expect  six minutes on a core of an Intel Xeon with AMX, beside other work: 6 runs of 43 to 57 s
+Expect  six minutes on a core of an Intel Xeon with AMX, beside other work: 6 runs of 43 to 57 s; and a minute
+        for controls
 
 Batch norm here leaves padding out; how far it moves what a text says where it does not is in `finetune study padding`.
 Reuters R8, 2000 rows, four passes. Nothing published stands beside.

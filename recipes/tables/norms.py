@@ -1,7 +1,7 @@
 """Norms before or after: encoders from scratch by depth and learning rate, without a warm-up.
 
 Run     finetune table norms
-Expect  an hour on a core of an Intel Xeon: 54 runs of 20 to 140 s
+Expect  an hour on a core of an Intel Xeon: 54 runs of 20 to 140 s; and a minute for controls
 
 Post-norm is the order of 2017, pre-norm that of what came later. Reuters R8, 2000 rows, four passes. Nothing published
 stands beside: Xiong and others 2020 (arXiv 2002.04745) say the same of translation.

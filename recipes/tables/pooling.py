@@ -1,7 +1,8 @@
 """One vector for a text: what has become of its first token, or the mean of all; learned from scratch, or pretrained.
 
 Run     finetune table pooling
-Expect  a quarter of an hour on a core of an Intel Xeon: 6 runs of 2 to 3 minutes, 6 of half a minute
+Expect  a quarter of an hour on a core of an Intel Xeon: 6 runs of 2 to 3 minutes, 6 of half a minute; and
+        four minutes for controls
 
 Of encoders from scratch, which learn to bring everything to the first token, and of MiniLM frozen, which was trained to
 be read by the mean. Reuters R8, all rows. Nothing published stands beside.

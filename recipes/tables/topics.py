@@ -1,7 +1,7 @@
 """News by topic (R8, R52, 20 Newsgroups): a small BERT and a small GPT beside the published graph networks.
 
 Run     finetune table topics
-Expect  about six hours on two cores, two runs at a time (`OMP_NUM_THREADS=1`), of which these were timed: R52 17
+Expect  about seven hours on two cores, two runs at a time (`OMP_NUM_THREADS=1`), of which these were timed: R52 17
         minutes a run of LoRA and 26 a full one, SmolLM2 on R8 7 and 9, 20 Newsgroups 21 and 38.
         Nothing published is to be reproduced, for no published row starts from these checkpoints
 

@@ -90,8 +90,8 @@ def pair(rng: np.random.Generator, items: int) -> Estimate:
 
 
 def gathered(rng: np.random.Generator, items: int, wide: float = 0.0) -> np.ndarray:
-    """The group (N,) of each item: of one to seven; or of sizes about four whose logarithms have such a deviation, up to
-    a quarter of all.
+    """The group (N,) of each item: of one to seven; or of sizes about four whose logarithms have such a deviation, each
+    at most a quarter of all.
     """
     sizes = np.exp(rng.normal(math.log(4), wide, size=items)).astype(int) if wide else rng.integers(1, 8, size=items)
     return np.repeat(np.arange(items), sizes.clip(1, items // 4))[:items]
