@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 DRAWS = 2000  # resamples of a bootstrap
+TAIL = 0.025  # on either side of a 95 % interval
 CELLS = 10**6  # draws times items in memory at a time
 
 
@@ -57,6 +58,18 @@ def by_group(values: np.ndarray, groups_N: np.ndarray) -> np.ndarray:
     moved_KG = (groups - 1) * (left_KG.mean(1, keepdims=True) - left_KG)
     # without the last digits, in which groups that are alike would differ
     return (means + moved_KG.reshape(*values.shape[:-1], groups)).round(12)
+
+
+def tail_of(groups: float) -> float:
+    """Which share of a bootstrap's draws of so many groups lies on either side of a 95 % interval.
+
+    In draws of few groups a score differs by less than it does with others; the interval is wider by as much as
+    Student's is, and its variance (Hesterberg 2015, the expanded percentile interval).
+    """
+    from scipy import stats
+
+    groups = max(2.0, groups)
+    return float(stats.norm.sf(stats.t.ppf(1 - TAIL, groups - 1) * math.sqrt(groups / (groups - 1))))
 
 
 def effective(groups_N: np.ndarray) -> float:
@@ -178,8 +191,9 @@ def bootstrap(
         drawn = draw(rng, min(at_once, DRAWS - start)).reshape(-1, classes, classes)
         for name, (_, of_confusion) in scores.items():
             found[name].append(of_confusion(drawn))
-    ends = {name: np.percentile(np.concatenate(each), [2.5, 97.5]).tolist() for name, each in found.items()}
-    return {name: Estimate(value, *ends[name], n=n) for name, (value, _) in scores.items()}
+    return {
+        name: Estimate(value, *_ends(np.concatenate(found[name]), groups_N), n) for name, (value, _) in scores.items()
+    }
 
 
 def _redraw(
@@ -212,8 +226,7 @@ def resampled(
         return Estimate(value, None, None, len(counts_NK))
     rng = np.random.default_rng(0)
     scores = [score(rng.multinomial(drawn, np.full(drawn, 1 / drawn)) @ counts_GK) for _ in range(draws)]
-    low, high = np.percentile(scores, [2.5, 97.5])
-    return Estimate(value, float(low), float(high), len(counts_NK))
+    return Estimate(value, *_ends(np.array(scores), groups_N), n=len(counts_NK))
 
 
 def redrawn(score: Callable[[np.ndarray], np.ndarray], n: int, groups_N: np.ndarray | None = None) -> Estimate:
@@ -233,8 +246,14 @@ def redrawn(score: Callable[[np.ndarray], np.ndarray], n: int, groups_N: np.ndar
         drawn = rng.integers(groups, size=(draws, groups)) + groups * np.arange(draws)[:, None]
         times = np.bincount(drawn.ravel(), minlength=draws * groups).reshape(draws, groups)
         scores.append(score(times[:, group_N]))
-    low, high = np.percentile(np.concatenate(scores), [2.5, 97.5])
-    return Estimate(value, float(low), float(high), n)
+    return Estimate(value, *_ends(np.concatenate(scores), groups_N), n=n)
+
+
+def _ends(scores: np.ndarray, groups_N: np.ndarray | None) -> tuple[float, float]:
+    """Of the interval that draws of a bootstrap give."""
+    tail = TAIL if groups_N is None else tail_of(effective(groups_N))
+    low, high = np.quantile(scores, [tail, 1 - tail]).tolist()
+    return low, high
 
 
 @dataclass(frozen=True)

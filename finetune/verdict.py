@@ -17,7 +17,7 @@ from finetune import paired, stats
 from finetune.errors import InputError
 from finetune.items import shared_groups
 from finetune.paired import LEVEL, Difference
-from finetune.system import System, check_fit, contents, effective, estimate, in_common, right, rows_of, stacked
+from finetune.system import System, check_fit, contents, effective, estimate, in_common, right, rows_of
 
 FREE = 0.01  # seconds; what takes less has not trained, and nothing is so many times that
 FEW_PAIRS = 6  # of one seed each
@@ -149,8 +149,7 @@ def _higher_first(one: System, other: System) -> tuple[System, System]:
 
 def _of_rows(ours: System, theirs: System) -> tuple[str, float]:
     """The name of a test of no difference, and its p. Of groups the answers to all rows of one are swapped at once."""
-    items = [run.items for system in (ours, theirs) for run in system.runs if run.items is not None]
-    (ours_N, theirs_N), groups_N = [each.unpacked() for each in items], shared_groups(items)
+    ours_N, theirs_N, groups_N = _rows(ours, theirs)
     if groups_N is not None:
         ours_N, theirs_N = stats.summed(np.stack([ours_N, theirs_N], axis=1), groups_N).T
     elif np.isin((ours_N, theirs_N), (0, 1)).all():
@@ -159,12 +158,23 @@ def _of_rows(ours: System, theirs: System) -> tuple[str, float]:
 
 
 def _said_of_rows(ours: System, theirs: System, test: str, p: float) -> str:
-    (ours_N,), (theirs_N,) = stacked(ours.runs), stacked(theirs.runs)
-    low, high = paired.bootstrap(ours_N, theirs_N)
-    gap = f"{ours.runs[0].headline} {signed(float(ours_N.mean() - theirs_N.mean()))} points"
+    ours_N, theirs_N, groups_N = _rows(ours, theirs)
+    found = stats.mean(ours_N - theirs_N, groups_N)
+    low, high = (found.low, found.high) if groups_N is not None else paired.bootstrap(ours_N, theirs_N)
+    assert low is not None  # of one group there are no pairs
+    assert high is not None
+    count = len(ours_N if groups_N is None else np.unique(groups_N))
+    gap = f"{ours.runs[0].headline} {signed(found.value)} points"
     over = f"95 % interval {signed(low)} to {signed(high)}, p {_p(p)} by {test}"
-    rows = f"by the {len(ours_N)} {ours.sample} alone; another seed may say otherwise"
+    rows = f"by the {count} {ours.sample} alone; another seed may say otherwise"
     return f"{ours.name} against {theirs.name}, of one seed each: {gap} ({over}) {rows}"
+
+
+def _rows(ours: System, theirs: System) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """What each of two runs scored on each test row, and which of the rows are of one group, if they are of any."""
+    items = [run.items for system in (ours, theirs) for run in system.runs if run.items is not None]
+    ours_N, theirs_N = (each.unpacked() for each in items)
+    return ours_N, theirs_N, shared_groups(items)
 
 
 def check_margin(margin: float) -> None:
