@@ -380,6 +380,15 @@ def test_in_the_committed_records_heads_by_the_hundred_are_solved_for_in_half_a_
     assert swept.seconds["train"] <= 30
 
 
+def test_in_the_committed_simulations_intervals_hold_the_truth_and_few_claims_are_of_nothing() -> None:
+    scores, pairs = (json.loads((COMMITTED / f"{name}.json").read_text()) for name in ("intervals", "claims"))
+    error = (0.05 * 0.95 / 2000) ** 0.5  # of a share of so many experiments
+    assert all(0.93 <= each["covered"] <= 0.97 for each in scores)
+    assert all(each["covered"] >= 0.93 for each in pairs)
+    assert all(each["covered"] <= 0.97 for each in pairs if each["seeds"] == [5, 5])  # of fewer some are too wide
+    assert all(each["claimed"] <= 0.05 + error for each in pairs)
+
+
 @pytest.fixture
 def mine(tmp_path: Path, checkpoint: Callable[[str], Path], own_cache: Path) -> Path:
     """A table file of a user's own, beside the recipe that it names."""
