@@ -94,7 +94,7 @@ def test_the_picture_draws_each_line_at_its_rates_and_of_one_rate_there_is_none(
     assert [list(np.asarray(line.get_xdata())) for line in panel.lines] == [RATES] * 6
     assert {text.get_text().strip() for text in panel.texts} == {each.name for each in responses(groups(NORMS))}
     with pytest.raises(InputError, match="there is nothing to draw over learning rate: no run was made for that"):
-        curves.rated([run for run in NORMS if run.recipe["method"]["optim"]["learning_rate"] == 1e-3])
+        curves.rated([run for run in NORMS if run.recipe["method"].get("optim", {}).get("learning_rate") == 1e-3])
 
 
 def test_tables_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
