@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finetune import stats
 from finetune.errors import InputError
 from finetune.hashing import content_key
-from finetune.stats import by_group
 
 LONGEST = 255  # a length has one byte: this one stands for all from there on
 SCORE = np.dtype("<f2")  # three digits of a score between 0 and 1
@@ -103,7 +103,7 @@ def independent(items: Sequence[Items], chosen_N: np.ndarray | None = None) -> n
     """
     scores_SN, groups_N = np.stack([each.unpacked() for each in items]), shared_groups(items, chosen_N)
     scores_SN = scores_SN if chosen_N is None else scores_SN[:, chosen_N]
-    return scores_SN if groups_N is None else by_group(scores_SN, groups_N)
+    return scores_SN if groups_N is None else stats.by_group(scores_SN, groups_N)
 
 
 def shared_groups(items: Sequence[Items], chosen_N: np.ndarray | None = None) -> np.ndarray | None:
@@ -112,6 +112,12 @@ def shared_groups(items: Sequence[Items], chosen_N: np.ndarray | None = None) ->
     """
     groups_N = items[0].together() if len({each.groups for each in items}) == 1 else None
     return groups_N if groups_N is None or chosen_N is None else groups_N[chosen_N]
+
+
+def effective(items: Sequence[Items], chosen_N: np.ndarray | None = None) -> float | None:
+    """The effective number of these groups; None: there are none."""
+    groups_N = shared_groups(items, chosen_N)
+    return None if groups_N is None else stats.effective(groups_N)
 
 
 def _numbers(groups_N: np.ndarray) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from finetune import paired, stats
+from finetune import items, paired
 from finetune.errors import InputError
 from finetune.items import Items, independent, shared_groups
 from finetune.result import Result
@@ -140,8 +140,7 @@ def stacked(runs: Sequence[Result], chosen_N: np.ndarray | None = None) -> np.nd
 
 def effective(system: System, chosen_N: np.ndarray | None = None) -> float | None:
     """The effective number of groups of its test rows; None: rows are alone."""
-    groups_N = shared_groups(_items(system.runs), chosen_N)
-    return None if groups_N is None else stats.effective(groups_N)
+    return items.effective(_items(system.runs), chosen_N)
 
 
 def _items(runs: Sequence[Result]) -> list[Items]:

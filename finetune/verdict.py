@@ -137,9 +137,13 @@ def of_one_seed(pairs: Sequence[tuple[System, System]]) -> list[str]:
     if len(pairs) > FEW_PAIRS:
         return [f"{len(pairs)} pairs of one seed each: 2 or more seeds are needed to tell what is better"]
     pairs = [_higher_first(*in_common(pair)) for pair in pairs]
-    tests = [_of_rows(*pair) for pair in pairs]
+    rows = [_rows(*pair) for pair in pairs]
+    tests = [_of_rows(*each) for each in rows]
     counted = paired.holm([p for _, p in tests])
-    return [_said_of_rows(*pair, test, p) for pair, (test, _), p in zip(pairs, tests, counted, strict=True)]
+    return [
+        _said_of_rows(*pair, *each, test, p)
+        for pair, each, (test, _), p in zip(pairs, rows, tests, counted, strict=True)
+    ]
 
 
 def _higher_first(one: System, other: System) -> tuple[System, System]:
@@ -147,9 +151,8 @@ def _higher_first(one: System, other: System) -> tuple[System, System]:
     return (one, other) if estimate(one).value >= estimate(other).value else (other, one)
 
 
-def _of_rows(ours: System, theirs: System) -> tuple[str, float]:
+def _of_rows(ours_N: np.ndarray, theirs_N: np.ndarray, groups_N: np.ndarray | None) -> tuple[str, float]:
     """The name of a test of no difference, and its p. Of groups the answers to all rows of one are swapped at once."""
-    ours_N, theirs_N, groups_N = _rows(ours, theirs)
     if groups_N is not None:
         ours_N, theirs_N = stats.summed(np.stack([ours_N, theirs_N], axis=1), groups_N).T
     elif np.isin((ours_N, theirs_N), (0, 1)).all():
@@ -157,8 +160,15 @@ def _of_rows(ours: System, theirs: System) -> tuple[str, float]:
     return "a permutation test", paired.permutation(ours_N, theirs_N)
 
 
-def _said_of_rows(ours: System, theirs: System, test: str, p: float) -> str:
-    ours_N, theirs_N, groups_N = _rows(ours, theirs)
+def _said_of_rows(
+    ours: System,
+    theirs: System,
+    ours_N: np.ndarray,
+    theirs_N: np.ndarray,
+    groups_N: np.ndarray | None,
+    test: str,
+    p: float,
+) -> str:
     found = stats.mean(ours_N - theirs_N, groups_N)
     low, high = (found.low, found.high) if groups_N is not None else paired.bootstrap(ours_N, theirs_N)
     assert low is not None  # of one group there are no pairs

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from finetune import paired
-from finetune.items import Items, independent, shared_groups
+from finetune.items import Items, effective, independent
 from finetune.report.groups import Failed, Group, differences, groups
 from finetune.report.notes import changed, grouped, intervals, lost, short, single
 from finetune.report.tables import IDLE, MISSING, Table, percent, without_idle
 from finetune.result import Result
 from finetune.shift import Elsewhere, Language, Reference, Shift
-from finetune.stats import Estimate, averaged, effective, mean
+from finetune.stats import Estimate, averaged, mean
 from finetune.system import System, estimate
 from finetune.verdict import signed
 
@@ -119,18 +119,13 @@ def change(before: Sequence[Items], after: Sequence[Items]) -> Estimate:
     before_SN, after_SN = independent(before), independent(after)
     if min(after_SN.shape) < 2:
         return mean((after_SN - before_SN).mean(0))
-    found = paired.difference(after_SN, before_SN, _effective(before))
+    found = paired.difference(after_SN, before_SN, effective(before))
     return Estimate(found.value, found.low, found.high, found.n)
 
 
 def _share(items: Sequence[Items]) -> Estimate:
     """Of what was right, with its interval over rows, and over seeds where there are two."""
-    return paired.share(independent(items), _effective(items))
-
-
-def _effective(items: Sequence[Items]) -> float | None:
-    groups_N = shared_groups(items)
-    return None if groups_N is None else effective(groups_N)
+    return paired.share(independent(items), effective(items))
 
 
 def _gap(found: Estimate) -> str:
