@@ -4,6 +4,7 @@ ROWS ?= 320
 TEST_ROWS ?= 400
 SEEDS ?= 3
 SAVE ?= mine
+CONTROLS ?=
 BIN := .venv/bin
 
 .PHONY: env compare test lint bench clean
@@ -16,10 +17,11 @@ env: .venv/ready
 	touch $@
 
 # BERT, GPT and ViT, each frozen, LoRA and full, and what has no backbone: ten minutes on one core or two, and seconds
-# when called again. It is saved beside the table of the README, which `make compare SAVE=compare` makes again
+# when called again. It is saved beside the table of the README, of which `make compare CONTROLS=--controls SAVE=compare`
+# makes every row: those of random weights and shuffled labels take as long again
 compare: env
 	$(BIN)/finetune compare bert_r8 gpt_reviews vit_mnist --methods majority,surface,frozen,lora,full --seeds $(SEEDS) \
-		--rows $(ROWS) --test-rows $(TEST_ROWS) --set budget.batch_size=8 --save $(SAVE)
+		--rows $(ROWS) --test-rows $(TEST_ROWS) --set budget.batch_size=8 --save $(SAVE) $(CONTROLS)
 
 test: env
 	$(BIN)/ruff check .

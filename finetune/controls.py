@@ -18,14 +18,14 @@ from finetune.untrained import Untrained
 
 
 def controls(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """Those of the recipes, with the same rows, budget and seed.
+    """Those of the recipes that have a backbone, with the same rows, budget and seed.
 
     For each data set and checkpoint the majority's label, a linear model of the inputs alone, and the first of its
     recipes on shuffled labels; for each recipe the same network with random weights.
     """
     found: list[Recipe] = []
     kinds = set()
-    for recipe in recipes:
+    for recipe in (each for each in recipes if not each.method.bare):
         kind = replace(recipe, method=Majority(), attention=None, augmentation=None)
         if kind not in kinds:
             kinds.add(kind)
@@ -48,6 +48,6 @@ def again(recipes: Sequence[Recipe]) -> list[Recipe]:
     Where that does not give the same answers, nothing that is smaller than the difference is one.
     """
     first: dict[tuple[Checkpoint, Data], Recipe] = {}
-    for recipe in sorted(recipes, key=lambda each: isinstance(each.method, Solved)):
+    for recipe in sorted(recipes, key=lambda each: (each.method.bare, isinstance(each.method, Solved))):
         first.setdefault((recipe.checkpoint, recipe.data), recipe)
     return [replace(recipe, name=f"{recipe.name}{AGAIN}") for recipe in first.values()]

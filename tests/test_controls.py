@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 from finetune import Frozen, InputError, LoRA, Recipe, Result, Split, grid, run
 from finetune.cli import main
-from finetune.controls import control, controls
+from finetune.controls import again, control, controls
 from finetune.data import Data, Fetched, Rows, targets
 from finetune.data.shuffled import Shuffled
 from finetune.data.toy import ToyText
@@ -42,6 +42,16 @@ def test_for_each_data_set_and_checkpoint_there_are_three_and_for_each_recipe_on
         ("toy_bert+untrained", "frozen"),
         ("toy_bert+untrained", "lora"),
     ]
+
+
+def test_what_has_no_backbone_has_no_controls_of_its_own_and_is_made_twice_where_nothing_else_is(
+    toy: Callable[[str], Recipe],
+) -> None:
+    every = [replace(toy("bert"), method=method) for method in (Majority(), Surface(), Frozen(), LoRA())]
+    assert controls(every) == controls(every[2:])
+    assert [each.method_name for each in again(every)] == ["lora"]
+    assert controls(every[:2]) == []
+    assert [each.method_name for each in again(every[:2])] == ["majority"]
 
 
 def test_the_majoritys_score_is_its_share_of_the_test_rows(toy: Callable[[str], Recipe], tmp_path: Path) -> None:
