@@ -85,7 +85,7 @@ def _unrelated(recipe: Recipe, progress: Silent, shelf: Shelf) -> Data:
     """A packaged data set of the kind that the checkpoint reads, about something else than the recipe's."""
     weights = setup(recipe, progress=progress, shelf=shelf).weights
     known = REFERENCES[_reads(weights)]
-    found = next((data for data in known if data != recipe.data), None)
+    found = next((data for data in known if data != recipe.data.origin), None)
     if found is None:
         raise InputError(f"{recipe.name} is about all that is known here of its kind: --reference RECIPE names another")
     return found

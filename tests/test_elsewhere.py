@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from copy import deepcopy
@@ -21,6 +22,7 @@ from finetune.data import targets
 from finetune.data.digits import Digits
 from finetune.data.mnist_5k import Mnist5k
 from finetune.data.photographs import Photographs
+from finetune.data.shuffled import Shuffled
 from finetune.data.topics import Topics
 from finetune.data.toy import ToyImages, ToyText
 from finetune.elsewhere import REFERENCES, shift
@@ -367,6 +369,39 @@ def test_the_command_prints_saves_and_is_printed_again_and_a_second_call_measure
     assert capsys.readouterr().out == printed
     assert cli.main(["tables", "away", "--out", out]) == 2
     assert "away was saved by `finetune elsewhere`; `finetune tables away --by elsewhere`" in capsys.readouterr().err
+
+
+def test_the_command_measures_controls_where_it_is_told_to_and_what_has_no_backbone_has_nothing_to_forget(
+    toy: Callable[[str], Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, data = toy("gpt2").checkpoint, rows(tmp_path, "cat dog sheep dog,animal", "sun moon moon sun,sky")
+    for name, its in (("mine", ToyText()), ("other", data)):
+        (tmp_path / f"{name}.py").write_text(OWN.format(name=name, checkpoint=checkpoint, data=its))
+    arguments = ["elsewhere", str(tmp_path / "mine.py"), "--methods", "frozen,full", "--seeds", "2", "--controls"]
+    arguments += ["--on", str(tmp_path / "other.py"), "--reference", str(tmp_path / "mine.py"), "--format", "csv"]
+    assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    made = {(row["recipe"], row["method"]): row for row in csv.DictReader(lines) if row["rows"]}
+    assert list(made) == [
+        ("mine", "frozen"),
+        ("mine", "full"),
+        ("mine", "majority"),
+        ("mine", "surface"),
+        ("mine+shuffled", "frozen"),
+        ("mine+untrained", "frozen"),
+        ("mine+untrained", "full"),
+    ]
+    assert {row["rows"] for row in made.values()} == {"2"}
+    assert {name for name, row in made.items() if row["before %"] == "–"} == {("mine", "majority"), ("mine", "surface")}
+    before = {name: made[name, "frozen"]["nats before"] for name in ("mine", "mine+shuffled", "mine+untrained")}
+    assert before["mine"] == before["mine+shuffled"] != before["mine+untrained"]
+
+
+def test_rows_whose_labels_were_dealt_out_are_about_what_they_were_about() -> None:
+    dealt = Shuffled(of=Shuffled(of=Topics("20newsgroups")))
+    assert dealt.origin == Topics("20newsgroups")
+    assert Shuffled(of=Mnist5k()).elsewhere() == Digits()
+    assert Shuffled(of=Topics("reuters-r8")).elsewhere() is None
 
 
 def test_what_does_not_fit_the_runs_is_refused_before_anything_is_run(

@@ -61,6 +61,15 @@ def takes_seeds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=2, help="how many (default: 2)")
 
 
+def takes_controls(parser: argparse.ArgumentParser, more: str = "") -> None:
+    parser.add_argument(
+        "--controls",
+        action="store_true",
+        help="also what is to be beaten: the majority's label, inputs without a backbone, backbones with random "
+        f"weights, and shuffled labels{more}",
+    )
+
+
 def takes_save(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save", metavar="NAME", help="also write the table as OUT/tables/NAME.md, .csv, .tex and .json"

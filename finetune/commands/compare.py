@@ -47,12 +47,7 @@ class Compare(Command):
             help="with so many labels of each class, one after the other; best with --by labels, and with "
             "--set budget.least_updates=150, or few labels mean few updates",
         )
-        parser.add_argument(
-            "--controls",
-            action="store_true",
-            help="also what is to be beaten: the majority's label, inputs without a backbone, backbones with random "
-            "weights, and shuffled labels; and one run made twice, which must come out alike",
-        )
+        commands.takes_controls(parser, "; and one run made twice, which must come out alike")
         commands.takes_layout(parser)
         commands.takes_save(parser)
         where = parser.add_mutually_exclusive_group()

@@ -27,6 +27,7 @@ class Elsewhere(Command):
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         commands.takes_variants(parser)
         commands.takes_seeds(parser)
+        commands.takes_controls(parser)
         parser.add_argument(
             "--on",
             metavar="RECIPE",
@@ -46,6 +47,7 @@ class Elsewhere(Command):
 
     def run(self, given: Any) -> int:
         from finetune import grid
+        from finetune.controls import controls
         from finetune.report import records
         from finetune.report.shifts import shifts
 
@@ -53,8 +55,9 @@ class Elsewhere(Command):
         on, reference = _data(given.on), _data(given.reference)
         progress = commands.progress()
         variants = commands.variants(given, progress)
-        recipes = list(dict.fromkeys(grid.seeds(variants, given.seeds)))
-        _check(variants, on, reference, progress)
+        every = [*variants, *(controls(variants) if given.controls else [])]
+        recipes = list(dict.fromkeys(grid.seeds(every, given.seeds)))
+        _check(every, on, reference, progress)
         comparison = grid.compare(recipes, out=given.out, progress=progress)
         progress.say(commands.where(comparison, given.out))
         found, complaints = _measured(recipes, comparison, on, reference, progress)

@@ -83,6 +83,11 @@ class Data(Part, ABC):
                 f"{getattr(self, first)!r} and {getattr(self, second)!r}"
             )
 
+    @property
+    def origin(self) -> Data:
+        """The data set whose rows these are: itself, or the one that it was made of."""
+        return self
+
     def elsewhere(self) -> Data | None:
         """The same question asked of rows from elsewhere, with labels of the same names; None: no such set is known."""
         return None

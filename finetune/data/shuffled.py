@@ -24,6 +24,13 @@ class Shuffled(Data):
     def reseeded(self, number: int) -> Shuffled:
         return replace(self, seed=self.seed + number)
 
+    @property
+    def origin(self) -> Data:
+        return self.of.origin
+
+    def elsewhere(self) -> Data | None:
+        return self.of.elsewhere()
+
     def fetch(self, progress: Silent) -> Fetched:
         fetched = self.of.fetch(progress)
         dealt = content_key(fetched.sha256, "dealt after the cut", self.seed)
