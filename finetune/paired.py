@@ -16,7 +16,9 @@ from finetune.variance import of_items, of_runs
 
 POWER = 0.8  # how often a difference that is there should be found
 LEVEL = 0.05  # how often a difference may be claimed where there is none
-SCARCE = 0.85  # degrees of freedom of two seeds: with one, 5.4 % of claims are of nothing, so poorly are they estimated
+# Satterthwaite squares shares of a variance as if they were known. Seeds that by chance lie close together have too
+# small a share: the less a power is than 2, the more such an interval is allowed for (outputs/tables/claims.md)
+SHARED = 4 / 3
 MOST = 1000  # times as many test items or seeds as there were: to need more is no advice
 
 
@@ -99,9 +101,9 @@ def difference(ours_SN: np.ndarray, theirs_SN: np.ndarray, effective: float | No
 
     Items and seeds are crossed: every seed of a system is scored on all items. The variances of the mean over items and
     over seeds are those of `finetune.variance`, what they have in common counts once, and Student's interval has the
-    degrees of freedom of such a sum (Satterthwaite 1946), of what is left of it. Of unequal numbers of seeds the fewer
-    count for both: with each system's own, up to a tenth of claims were of nothing (CHANGELOG.md). Where seeds do not
-    matter the interval is a little too wide.
+    degrees of freedom of such a sum (after Satterthwaite 1946). Of unequal numbers of seeds the fewer count for both:
+    with each system's own, up to a tenth of claims were of nothing (CHANGELOG.md). Where seeds do not matter the
+    interval is a little too wide.
 
     Args:
         effective: number of items that are groups of others (`stats.effective`); None: as many as there are.
@@ -149,9 +151,14 @@ def _apart(scores_SN: np.ndarray, between: float) -> Apart:
 
 def _freedom(variance: Variance, apart: Sequence[Apart], n: float, seeds: float) -> float:
     """Of n items and so many seeds of both. What is estimated of the seeds is how far their scores are apart."""
-    of_seeds = SCARCE if seeds == 2 else seeds - 1
-    squares = variance.items**2 / max(1.0, n - 1) + sum((each.between + each.within) ** 2 for each in apart) / of_seeds
-    return max(variance.total**2 / squares, seeds - 1.0) if squares else float(n - 1)
+    of_items = max(1.0, n - 1)
+    each_system = [each.between + each.within for each in apart]
+    whole = sum(each_system)
+    if not whole:
+        return of_items
+    of_seeds = (seeds - 1) / sum((each / whole) ** 2 for each in each_system)  # Welch's, of as many of both
+    share = min(1.0, whole / variance.total)
+    return 1 / ((1 - share) ** SHARED / of_items + share**SHARED / of_seeds)
 
 
 def share(scores_SN: np.ndarray, effective: float | None = None) -> Estimate:

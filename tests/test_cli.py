@@ -404,9 +404,7 @@ def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]
 
 
 def test_tables_reads_no_model() -> None:
-    code = (
-        "import sys; from finetune.cli import main; main(['tables', 'controls']); print({'torch'} & set(sys.modules))"
-    )
+    code = "import sys; from finetune.cli import main; main(['tables', 'compare']); print({'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
 
