@@ -157,7 +157,7 @@ def _freedom(variance: Variance, apart: Sequence[Apart], n: float, seeds: float)
     if not whole:
         return of_items
     of_seeds = (seeds - 1) / sum((each / whole) ** 2 for each in each_system)  # Welch's, of as many of both
-    share = min(1.0, whole / variance.total)
+    share = whole / max(whole, variance.total)
     return 1 / ((1 - share) ** SHARED / of_items + share**SHARED / of_seeds)
 
 
@@ -167,8 +167,8 @@ def share(scores_SN: np.ndarray, effective: float | None = None) -> Estimate:
     It is the score interval (Wilson 1927) of as many items as would be so uncertain without seeds, by Student's
     quantile of what both were estimated from; of one seed that of its items, where each was right or not. Where every
     seed had all right, or all wrong, nothing is known of seeds, and it is that of the items. Two seeds say little of
-    others, and may agree by chance: of a hundred made-up experiments it holds the truth in 87 to 98 with two, where it
-    may be very wide, in 92 to 97 with three, in 94 to 96 with five (outputs/tables/claims.md).
+    others, and may agree by chance: of a hundred made-up experiments it holds the truth in 89 to 98 with two, where it
+    may be very wide, in 93 to 97 with three, in 94 to 96 with five (outputs/tables/claims.md).
     """
     seeds, n = scores_SN.shape
     value = round(float(scores_SN.mean()), 12)  # groups of items add up to it but for the last digits

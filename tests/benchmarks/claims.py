@@ -78,14 +78,15 @@ def page(records: list[Record], about: str) -> str:
         f"{100 * math.sqrt(0.05 * 0.95 / EQUAL):.1f} and {100 * math.sqrt(0.05 * 0.95 / APART):.1f}",
         "a seed makes a system better or worse on all rows by a normal number of the deviation in *seeds differ by*, "
         "of both or of each, where rows differ by 1.3 and what neither explains by 0.7",
-        f"where seeds of both differ alike: {ranges(alike(records), 'claimed')} of equal systems are claimed better, "
-        f"{ranges(alike(records), 'equivalent')} of such as are apart by the margin are called equivalent",
-        f"where they do not: {ranges(unlike(records), 'claimed')} and {ranges(unlike(records), 'equivalent')}",
-        "95 % intervals hold the truth in, where seeds of both differ alike, "
-        f"{ranges(alike(records), 'covered')}; where they do not, {ranges(unlike(records), 'covered')}",
+        f"of equal systems whose seeds differ alike, {ranges(alike(records), 'claimed')} are claimed better; of others "
+        f"{ranges(unlike(records), 'claimed')}",
+        f"of systems apart by the margin whose seeds differ alike, {ranges(alike(records), 'equivalent')} are called "
+        f"equivalent; of others {ranges(unlike(records), 'equivalent')}",
+        "of systems whose seeds differ alike, 95 % intervals hold the truth in "
+        f"{ranges(alike(records), 'covered')}; of others in {ranges(unlike(records), 'covered')}",
         f"{sum(LEAST <= share <= MOST for share in held)} of {len(held)} kinds hold it in {LEAST} to {MOST} %, "
-        f"{sum(share < LEAST for share in held)} in less: of so few seeds it is not known by how much they differ, and "
-        "what is wide enough where they do is too wide where they do not",
+        f"{sum(share < LEAST for share in held)} in less: of two or three seeds it is hardly known by how much they "
+        "differ, and what is wide enough where those of one system do is too wide where those of neither do",
         f"the interval of one system, which stands in every table, holds its accuracy in {alone(records)}: two seeds "
         "may agree by chance, and then say nothing of a third",
     )
@@ -117,8 +118,7 @@ def ranges(records: list[Record], name: str) -> str:
     of_seeds: dict[str, list[float]] = {}
     for each in records:
         fewer, more = sorted(each["seeds"])
-        seeds = f"{fewer} seeds each" if fewer == more else f"{fewer} seeds and more"
-        of_seeds.setdefault(seeds, []).append(100 * each[name])
+        of_seeds.setdefault(f"{fewer} seeds {'each' if fewer == more else 'and more'}", []).append(100 * each[name])
     return ", ".join(f"{min(each):.1f} to {max(each):.1f} % ({seeds})" for seeds, each in of_seeds.items())
 
 
