@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from finetune import stats
+from finetune import resampling
 from finetune.stats import Estimate
 
 EQUAL = 1e-20  # a variance, of numbers of about 1, that is rounding
@@ -20,7 +20,7 @@ EQUAL = 1e-20  # a variance, of numbers of about 1, that is rounding
 def pearson(targets_N: np.ndarray, outputs_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
     """How far they lie on a rising line (Pearson 1896)."""
     targets_N, outputs_N = _standardised(targets_N), _standardised(outputs_N)
-    return stats.redrawn(lambda counts_DN: _correlation(counts_DN, targets_N, outputs_N), len(targets_N), groups_N)
+    return resampling.redrawn(lambda counts_DN: _correlation(counts_DN, targets_N, outputs_N), len(targets_N), groups_N)
 
 
 def coefficient(targets_N: np.ndarray, outputs_N: np.ndarray) -> float:
@@ -31,7 +31,7 @@ def coefficient(targets_N: np.ndarray, outputs_N: np.ndarray) -> float:
 def spearman(targets_N: np.ndarray, outputs_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:
     """How far their order is the same (Spearman 1904): the correlation of ranks, which every draw has of its own."""
     targets, outputs = _ranks(targets_N), _ranks(outputs_N)
-    return stats.redrawn(
+    return resampling.redrawn(
         lambda each_DN: _correlation(each_DN, targets(each_DN), outputs(each_DN)), len(targets_N), groups_N
     )
 

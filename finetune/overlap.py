@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from finetune import stats
+from finetune import resampling, stats
 from finetune.extras import imported
 from finetune.stats import Estimate
 
@@ -73,4 +73,4 @@ def _corpus(metric: Any, references: Sequence[str], texts: Sequence[str], groups
     def score(sums_K: np.ndarray) -> float:
         return float(metric._compute_score_from_stats(sums_K.tolist()).score) / 100
 
-    return stats.resampled(value, counts_NK, score, DRAWS, groups_N)
+    return resampling.resampled(value, counts_NK, score, DRAWS, groups_N)

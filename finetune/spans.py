@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from finetune import stats
+from finetune import resampling, stats
 from finetune.stats import Estimate
 
 OUTSIDE = "O"  # the tag of a word in no span
@@ -64,7 +64,7 @@ def _resampled(
     value, n = score(counts_NK.sum(axis=0)), len(counts_NK)
     if value in (0.0, 1.0) and n > 1:
         return stats.share(np.full(n, value), groups_N)
-    return stats.resampled(value, counts_NK, score, DRAWS, groups_N)
+    return resampling.resampled(value, counts_NK, score, DRAWS, groups_N)
 
 
 def _counts(known: Sequence[str], told: Sequence[str]) -> tuple[int, int, int]:

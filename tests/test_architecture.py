@@ -25,7 +25,7 @@ LAYERS = [
         "watch",
         "variance",
     },
-    {"crossover", "zero"},
+    {"crossover", "resampling", "zero"},
     {
         "extras",
         "items",

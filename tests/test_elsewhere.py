@@ -379,7 +379,7 @@ def test_the_command_measures_controls_where_it_is_told_to_and_what_has_no_backb
         (tmp_path / f"{name}.py").write_text(OWN.format(name=name, checkpoint=checkpoint, data=its))
     arguments = ["elsewhere", str(tmp_path / "mine.py"), "--methods", "frozen,full", "--seeds", "2", "--controls"]
     arguments += ["--on", str(tmp_path / "other.py"), "--reference", str(tmp_path / "mine.py"), "--format", "csv"]
-    assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert cli.main([*arguments, "--save", "away", "--out", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()
     made = {(row["recipe"], row["method"]): row for row in csv.DictReader(lines) if row["rows"]}
     assert list(made) == [
@@ -393,8 +393,16 @@ def test_the_command_measures_controls_where_it_is_told_to_and_what_has_no_backb
     ]
     assert {row["rows"] for row in made.values()} == {"2"}
     assert {name for name, row in made.items() if row["before %"] == "–"} == {("mine", "majority"), ("mine", "surface")}
-    before = {name: made[name, "frozen"]["nats before"] for name in ("mine", "mine+shuffled", "mine+untrained")}
+    frozen = {name: made[name, "frozen"] for name in ("mine", "mine+shuffled", "mine+untrained")}
+    assert {row["points"].lstrip("'") for row in frozen.values()} == {
+        "+0.00 (+0.00 to +0.00)"
+    }  # each seed beside its own weights
+    before = {name: row["nats before"] for name, row in frozen.items()}
     assert before["mine"] == before["mine+shuffled"] != before["mine+untrained"]
+    notes = [
+        line for line in (tmp_path / "out" / "tables" / "away.md").read_text().splitlines() if " elsewhere: " in line
+    ]
+    assert [note.split()[1] for note in notes] == ["mine"]  # of its controls it is the same
 
 
 def test_rows_whose_labels_were_dealt_out_are_about_what_they_were_about() -> None:

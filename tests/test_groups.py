@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finetune import InputError, Recipe, Result, correlation, paired, run, spans, stats
+from finetune import InputError, Recipe, Result, correlation, paired, resampling, run, spans, stats
 from finetune.cache import ENCODED, kept_dir
 from finetune.data import Rows
 from finetune.data.toy import ToyText
@@ -106,8 +106,8 @@ def test_of_groups_of_one_row_every_interval_is_nearly_that_of_rows() -> None:
         (correlation.spearman(values, others), correlation.spearman(values, others, alone)),
         (spans.accuracy(sizes_N * right_N, sizes_N), spans.accuracy(sizes_N * right_N, sizes_N, alone)),
         *zip(
-            stats.bootstrap(targets_N, outputs_N, scores).values(),
-            stats.bootstrap(targets_N, outputs_N, scores, alone).values(),
+            resampling.bootstrap(targets_N, outputs_N, scores).values(),
+            resampling.bootstrap(targets_N, outputs_N, scores, alone).values(),
             strict=True,
         ),
     ]

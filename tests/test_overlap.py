@@ -7,7 +7,7 @@ import pytest
 import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 
-from finetune import overlap, stats
+from finetune import overlap, resampling, stats
 
 REFERENCES = ["the cat sat on the mat", "two dogs ran home today", "it rains", "nobody was there at all"] * 5
 TEXTS = ["the cat sat on a mat", "two dogs ran home today", "it snows now", "all was there"] * 5
@@ -62,7 +62,7 @@ def test_an_interval_of_one_text_does_not_exist() -> None:
 def test_the_interval_of_a_mean_of_counts_is_students() -> None:
     rng = np.random.default_rng(0)
     values_N1 = rng.integers(0, 10, size=(400, 1))
-    found = stats.resampled(float(values_N1.mean()), values_N1, lambda sums_K: float(sums_K[0]) / 400, 1000)
+    found = resampling.resampled(float(values_N1.mean()), values_N1, lambda sums_K: float(sums_K[0]) / 400, 1000)
     students = stats.mean(values_N1[:, 0])
     assert found.low == pytest.approx(students.low, abs=0.05)
     assert found.high == pytest.approx(students.high, abs=0.05)

@@ -41,6 +41,7 @@ from finetune import (
     evaluate,
     load,
     outputs,
+    resampling,
     run,
     stats,
 )
@@ -158,7 +159,7 @@ def test_correlations_are_those_of_scipy(ties: bool) -> None:
 
 
 def test_every_draw_of_the_bootstrap_is_correlated_and_ranked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stats, "DRAWS", 200)
+    monkeypatch.setattr(resampling, "DRAWS", 200)
     rng = np.random.default_rng(1)
     targets_N = rng.integers(0, 9, 30).astype(float)
     outputs_N = targets_N + rng.normal(size=30) * 4
@@ -172,7 +173,7 @@ def test_every_draw_of_the_bootstrap_is_correlated_and_ranked_anew(monkeypatch: 
         assert (found.low, found.high) == pytest.approx(tuple(np.percentile(again, [2.5, 97.5])), abs=1e-10)
         assert found.n == 30
     whole = correlation.spearman(targets_N, outputs_N)
-    monkeypatch.setattr(stats, "CELLS", 30 * 7)  # seven draws at a time
+    monkeypatch.setattr(resampling, "CELLS", 30 * 7)  # seven draws at a time
     assert correlation.spearman(targets_N, outputs_N) == whole
 
 

@@ -8,19 +8,19 @@ from functools import partial
 
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn.metrics import f1_score, matthews_corrcoef
 
-from finetune import stats
+from finetune import resampling, stats
 from finetune.metrics import Accuracy, MacroF1, Matthews
 
 
-def test_wilson_is_the_textbook_formula() -> None:
-    n, z = 872, 1.959964
-    share = 812 / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    found = stats.proportion(812, n)
-    assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-6)
+@pytest.mark.parametrize(("right", "n"), [(812, 872), (0, 40), (40, 40), (1, 2)])
+def test_the_interval_of_a_share_is_wilsons_as_scipy_has_it(right: int, n: int) -> None:
+    expected = scipy.stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
+    found = stats.proportion(right, n)
+    assert (found.value, found.n) == (right / n, n)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
@@ -46,7 +46,7 @@ def test_the_bootstrap_of_accuracy_is_as_wide_as_its_standard_error() -> None:
         return np.trace(counts_DCC, axis1=1, axis2=2) / counts_DCC.sum(axis=(1, 2))
 
     share = float((targets == outputs).mean())
-    found = stats.bootstrap(targets, outputs, {"share": (share, accuracy)})["share"]
+    found = resampling.bootstrap(targets, outputs, {"share": (share, accuracy)})["share"]
     assert found.low is not None
     assert found.high is not None
     assert found.high - found.low == pytest.approx(2 * 1.96 * math.sqrt(share * (1 - share) / 2000), rel=0.1)
@@ -78,13 +78,13 @@ def test_two_scores_of_one_bootstrap_have_the_intervals_of_each_alone() -> None:
     rng = np.random.default_rng(1)
     targets, outputs = rng.integers(3, size=(2, 200))
     both = {"f1": (0.5, MacroF1.of_confusion), "correlation": (0.1, Matthews.of_confusion)}
-    found = stats.bootstrap(targets, outputs, both)
-    assert found == {name: stats.bootstrap(targets, outputs, {name: each})[name] for name, each in both.items()}
+    found = resampling.bootstrap(targets, outputs, both)
+    assert found == {name: resampling.bootstrap(targets, outputs, {name: each})[name] for name, each in both.items()}
     assert found["f1"].low != found["correlation"].low
 
 
 def test_one_row_has_no_interval() -> None:
-    found = stats.bootstrap(np.array([1]), np.array([1]), {"f1": (1.0, MacroF1.of_confusion)})["f1"]
+    found = resampling.bootstrap(np.array([1]), np.array([1]), {"f1": (1.0, MacroF1.of_confusion)})["f1"]
     assert (found.low, found.high, found.n) == (None, None, 1)
 
 

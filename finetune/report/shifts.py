@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from finetune import paired
 from finetune.items import Items, effective, independent
-from finetune.report.groups import Failed, Group, differences, groups
+from finetune.report.groups import Failed, Group, differences, groups, named_after
 from finetune.report.notes import changed, grouped, intervals, lost, short, single
 from finetune.report.tables import IDLE, MISSING, Table, percent, without_idle
 from finetune.result import Result
@@ -115,11 +117,14 @@ def _nats(found: Sequence[Language]) -> tuple[str, str, str]:
 
 
 def change(before: Sequence[Items], after: Sequence[Items]) -> Estimate:
-    """How far the share of right neighbours moved, with its interval over rows, and over seeds where there are two."""
-    before_SN, after_SN = independent(before), independent(after)
-    if min(after_SN.shape) < 2:
-        return mean((after_SN - before_SN).mean(0))
-    found = paired.difference(after_SN, before_SN, effective(before))
+    """How far the share of right neighbours moved, with its interval over rows, and over seeds where there are two.
+
+    Seed by seed: weights that were drawn at random are others before, too.
+    """
+    moved_SN = independent(after) - independent(before)
+    if min(moved_SN.shape) < 2:
+        return mean(moved_SN.mean(0))
+    found = paired.difference(moved_SN, np.zeros_like(moved_SN), effective(before))
     return Estimate(found.value, found.low, found.high, found.n)
 
 
@@ -141,8 +146,10 @@ def _notes(rows: Sequence[Group], kept: Sequence[Sequence[Shift]]) -> Iterator[s
     yield from lost(rows)
     yield from single(rows)
     yield from changed(run for group in rows for run in group.results)
+    names = {group.name for group in rows}
     for group, found in zip(rows, kept, strict=True):
-        yield from _away(group, found)
+        if not named_after(group.name, names):  # of controls it is what is said of the recipe
+            yield from _away(group, found)
     references = [shift.reference for found in kept for shift in found if shift.reference]
     for each in references:
         yield (

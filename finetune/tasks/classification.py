@@ -13,7 +13,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from finetune import stats
+from finetune import resampling, stats
 from finetune.checkpoint import Weights
 from finetune.encode import Batch
 from finetune.objective import Logistic, Objective
@@ -72,7 +72,7 @@ class Classification(Reading):
 
         right = stats.share(targets == outputs, groups_N)
         others = {each.key: (each.formula(targets, outputs), each.of_confusion) for each in (MacroF1, Matthews)}
-        return {Accuracy.key: right, **stats.bootstrap(targets, outputs, others, groups_N)}
+        return {Accuracy.key: right, **resampling.bootstrap(targets, outputs, others, groups_N)}
 
     def right(self, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         return targets == outputs

@@ -4,7 +4,8 @@ sets whose truth is known.
     python tests/benchmarks/intervals.py
 
 Writes outputs/tables/intervals.md and .json, in minutes; stopped, it goes on from there. Of two systems, over seeds
-too, `claims.py` tells; BLEU and chrF have the interval of the F1 of spans (`stats.resampled`), ROUGE that of a mean.
+too, `claims.py` tells; BLEU and chrF have the interval of the F1 of spans (`resampling.resampled`), ROUGE that of a
+mean.
 
 N test items, C classes, K counts of an item.
 """
@@ -19,7 +20,7 @@ import numpy as np
 from ledger import Ledger, Record
 from tqdm import tqdm
 
-from finetune import correlation, paired, stats
+from finetune import correlation, paired, resampling, stats
 from finetune.metrics import MacroF1, Matthews
 from finetune.report.tables import Table
 from finetune.spans import _f1, _resampled
@@ -45,7 +46,7 @@ def of_classes(metric: type[MacroF1 | Matthews], rng: np.random.Generator, items
     cells_N = rng.choice(9, size=items, p=confusion().ravel())
     targets_N, outputs_N = cells_N // 3, cells_N % 3
     score = (metric.formula(targets_N, outputs_N), metric.of_confusion)
-    return stats.bootstrap(targets_N, outputs_N, {metric.key: score})[metric.key]
+    return resampling.bootstrap(targets_N, outputs_N, {metric.key: score})[metric.key]
 
 
 def share(chance: float, rng: np.random.Generator, items: int) -> Estimate:
@@ -113,7 +114,7 @@ def classes_of_groups(rng: np.random.Generator, items: int) -> Estimate:
     wrong_N = rng.random(items) < 2 * (1 - RIGHT) * rng.integers(2, size=int(groups_N.max()) + 1)[groups_N]
     outputs_N = np.where(wrong_N, rng.integers(3, size=items), targets_N)
     score = (MacroF1.formula(targets_N, outputs_N), MacroF1.of_confusion)
-    return stats.bootstrap(targets_N, outputs_N, {MacroF1.key: score}, groups_N)[MacroF1.key]
+    return resampling.bootstrap(targets_N, outputs_N, {MacroF1.key: score}, groups_N)[MacroF1.key]
 
 
 def numbers_of_groups(rng: np.random.Generator, items: int) -> Estimate:
