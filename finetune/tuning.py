@@ -19,6 +19,7 @@ from finetune.hashing import content_key
 from finetune.outputs import finished_runs, read_lines, writing
 from finetune.progress import Silent
 from finetune.recipe import Recipe
+from finetune.report.groups import settings_of
 from finetune.result import Result
 
 OPENINGS = "test_sets.jsonl"  # in the folder of all runs: which comparison looked at which test rows, and when
@@ -170,4 +171,4 @@ def _said(time: datetime) -> str:
 
 
 def _but_for_seed(recipe: Mapping[str, Any]) -> str:
-    return content_key(json.dumps({name: value for name, value in recipe.items() if name != "seed"}, sort_keys=True))
+    return content_key(json.dumps(settings_of(recipe), sort_keys=True))

@@ -173,6 +173,16 @@ def test_a_second_comparison_on_the_same_test_rows_is_told_and_the_same_one_agai
     assert opened([one], start, tmp_path)[0].opened["before"] == []  # what came later takes nothing away
 
 
+def test_a_comparison_with_more_drawings_of_random_weights_is_the_same_one(
+    toy: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    start, recipe = datetime.now(), with_method(toy, Frozen(penalty=1e-2))
+    every = [run(each, out=tmp_path) for each in grid.seeds([recipe, control(recipe, "untrained")], 2)]
+    (earlier,) = {str(each.opened) for each in opened(every[::2], start, tmp_path)}
+    assert {str(each.opened) for each in opened(every, start, tmp_path)} == {earlier}
+    assert len((tmp_path / OPENINGS).read_text().splitlines()) == 1
+
+
 def test_a_run_that_was_scored_on_the_rows_before_counts_as_a_look_though_it_was_of_no_comparison(
     toy: Callable[[str], Recipe], tmp_path: Path
 ) -> None:

@@ -71,7 +71,7 @@ def groups(results: Iterable[Result], failed: Iterable[Failed] = ()) -> list[Gro
     """The groups in the order of their first run; those without a result come last."""
     runs: dict[str, list[Result | Failed]] = {}
     for run in (*results, *failed):
-        runs.setdefault(json.dumps(_settings(run.recipe), sort_keys=True), []).append(run)
+        runs.setdefault(json.dumps(settings_of(run.recipe), sort_keys=True), []).append(run)
     return [_group(alike) for alike in runs.values()]
 
 
@@ -159,13 +159,14 @@ def _group(runs: Sequence[Result | Failed]) -> Group:
         name=str(first.recipe["name"]),
         method=first.method,
         attention="stock" if first.attention in STOCK else first.attention,
-        settings=_settings(first.recipe),
+        settings=settings_of(first.recipe),
         results=results,
         failed=len(runs) - len(results),
     )
 
 
-def _settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Every field of a run's recipe, by its path, but what other runs of its row have others of."""
     # records from before there was a choice do not say it
     settings = {"attention": None, "augmentation": None} | dict(_paths(recipe))
     drawn = [f"{part}.seed" for part in ("data", "checkpoint") if settings[part] in CONTROLS[part]]
