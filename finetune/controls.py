@@ -9,6 +9,7 @@ from finetune.benchmark import Control
 from finetune.checkpoint import Checkpoint
 from finetune.data import Data
 from finetune.data.shuffled import Shuffled
+from finetune.errors import InputError
 from finetune.methods import Solved
 from finetune.methods.majority import Majority
 from finetune.methods.surface import Surface
@@ -22,10 +23,17 @@ def controls(recipes: Sequence[Recipe]) -> list[Recipe]:
 
     For each data set and checkpoint the majority's label, a linear model of the inputs alone, and the first of its
     recipes on shuffled labels; for each recipe the same network with random weights.
+
+    Raises:
+        InputError: none of them has a backbone.
     """
+    kept = [each for each in recipes if not each.method.bare]
+    if not kept:
+        names = ", ".join(dict.fromkeys(each.method_name for each in recipes))
+        raise InputError(f"controls are what a backbone is to beat, and {names} has none: name a method with one")
     found: list[Recipe] = []
     kinds = set()
-    for recipe in (each for each in recipes if not each.method.bare):
+    for recipe in kept:
         kind = replace(recipe, method=Majority(), attention=None, augmentation=None)
         if kind not in kinds:
             kinds.add(kind)
@@ -48,6 +56,7 @@ def again(recipes: Sequence[Recipe]) -> list[Recipe]:
     Where that does not give the same answers, nothing that is smaller than the difference is one.
     """
     first: dict[tuple[Checkpoint, Data], Recipe] = {}
-    for recipe in sorted(recipes, key=lambda each: (each.method.bare, isinstance(each.method, Solved))):
+    trained = (each for each in recipes if not each.method.bare)
+    for recipe in sorted(trained, key=lambda each: isinstance(each.method, Solved)):
         first.setdefault((recipe.checkpoint, recipe.data), recipe)
     return [replace(recipe, name=f"{recipe.name}{AGAIN}") for recipe in first.values()]

@@ -390,6 +390,10 @@ def test_in_the_committed_simulations_intervals_hold_the_truth_and_few_claims_ar
     threes = [each for each in pairs if each["seeds"][0] == each["seeds"][1] >= 3]
     assert all(each["covered"] >= 0.93 for each in threes)  # also where the seeds of one system alone differ
     assert all(each["covered"] <= 0.97 for each in threes if each["seeds"] == [5, 5])  # of fewer some are too wide
+    assert all(each["claimed"] <= 0.065 + error for each in threes)
+    assert all(each["claimed"] <= 0.09 for each in pairs if each["seeds"] == [2, 2])
+    assert all(each["claimed"] <= 0.10 + error and each["covered"] >= 0.89 for each in pairs)
+    assert all(each["alone"] >= 0.88 for each in pairs)
     assert all(0.93 - error <= each["alone"] <= 0.97 + error for each in pairs if each["seeds"][0] >= 3)
     assert all(0.93 <= each["alone"] <= 0.97 for each in pairs if each["seeds"][0] == 5)
 

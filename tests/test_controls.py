@@ -44,14 +44,20 @@ def test_for_each_data_set_and_checkpoint_there_are_three_and_for_each_recipe_on
     ]
 
 
-def test_what_has_no_backbone_has_no_controls_of_its_own_and_is_made_twice_where_nothing_else_is(
-    toy: Callable[[str], Recipe],
+def test_what_has_no_backbone_has_no_controls_of_its_own(
+    toy: Callable[[str], Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     every = [replace(toy("bert"), method=method) for method in (Majority(), Surface(), Frozen(), LoRA())]
     assert controls(every) == controls(every[2:])
     assert [each.method_name for each in again(every)] == ["lora"]
-    assert controls(every[:2]) == []
-    assert [each.method_name for each in again(every[:2])] == ["majority"]
+    words = "controls are what a backbone is to beat, and majority, surface has none: name a method with one"
+    with pytest.raises(InputError, match=words):
+        controls(every[:2])
+    for command in ("compare", "elsewhere"):
+        called = [command, "bert_r8", "--methods", "majority,surface", "--controls", "--out", str(tmp_path / "out")]
+        assert main(called) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_majoritys_score_is_its_share_of_the_test_rows(toy: Callable[[str], Recipe], tmp_path: Path) -> None:

@@ -187,6 +187,18 @@ def test_a_backbone_that_lost_its_words_knows_less(toy: Callable[[str], Recipe],
     assert moved.high < 0
 
 
+def test_what_moved_is_counted_seed_by_seed_however_far_apart_the_seeds_began() -> None:
+    rng = np.random.default_rng(0)
+    before = [rng.random(200) < share for share in (0.2, 0.8)]
+    after = [each.copy() for each in before]
+    for each in after:
+        each[np.flatnonzero(~each)[:10]] = True  # ten rows more with either
+    moved = change(*([Items.of(tuple(map(str, range(200))), each) for each in both] for both in (before, after)))
+    assert moved.value == pytest.approx(0.05)
+    assert moved.low is not None
+    assert moved.low > 0
+
+
 def test_the_loss_of_a_token_is_that_of_the_checkpoint_as_a_language_model(shared: Shared) -> None:
     recipe = shared.toy("gpt2")
     assert isinstance(recipe.checkpoint, Local)

@@ -154,8 +154,8 @@ def _notes(rows: Sequence[Group], kept: Sequence[Sequence[Shift]]) -> Iterator[s
     for each in references:
         yield (
             f"before and after: the share of {each.before.n} rows of {each.of} whose label most of the "
-            f"{each.neighbours} nearest of {each.train} others have, by the mean of a backbone's last layer: as it was "
-            "pretrained, and as it was trained"
+            f"{each.neighbours} nearest of {each.train} others have, by the mean of a backbone's last layer: as it "
+            "began, and as it was trained"
         )
     if any(each.language for each in references):
         yield (

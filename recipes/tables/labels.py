@@ -2,8 +2,8 @@
 
 Run     finetune table labels
         finetune tables labels --by labels --figure outputs/figures/labels.png   (what `--save` wrote)
-Expect  95 minutes on a core of an Intel Xeon with AMX, beside other work, and fifty for controls on one of an AMD
-        EPYC; the records are in outputs/tables/labels.json
+Expect  95 minutes on a core of an Intel Xeon with AMX and an hour for controls on one of an AMD EPYC, both beside
+        other work; the records are in outputs/tables/labels.json
 
 Rows of a small number are among those of a larger. Few rows are passed over until there were a hundred updates, or
 nothing would be learned from them. Nothing published stands beside: others count labels of other rows.

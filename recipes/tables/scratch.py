@@ -2,7 +2,8 @@
 
 Run     finetune table scratch
         finetune tables scratch --by labels --figure outputs/figures/scratch.png   (what `--save` wrote)
-Expect  an hour on two cores, and as long for controls on one of an AMD EPYC
+Expect  three hours on a core and an hour and a half for controls, beside other work; what `labels` has of R8 is not
+        made again
 
 The same labels for a small encoder and a small ViT that begin with nothing, and for MiniLM and DINOv2. What begins
 with nothing is passed over its rows until there were four hundred updates, what does not a hundred. The encoder's word

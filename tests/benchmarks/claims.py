@@ -72,7 +72,8 @@ def page(records: list[Record], about: str) -> str:
         )
         for each in records
     ]
-    held = [100 * each["covered"] for each in records]
+    less = [each for each in records if 100 * each["covered"] < LEAST]
+    more = [each for each in records if 100 * each["covered"] > MOST]
     notes = (
         f"experiments of a kind: {EQUAL} of equal systems, {APART} of others; one standard error of 5 % is "
         f"{100 * math.sqrt(0.05 * 0.95 / EQUAL):.1f} and {100 * math.sqrt(0.05 * 0.95 / APART):.1f}",
@@ -84,9 +85,10 @@ def page(records: list[Record], about: str) -> str:
         f"equivalent; of others {ranges(unlike(records), 'equivalent')}",
         "of systems whose seeds differ alike, 95 % intervals hold the truth in "
         f"{ranges(alike(records), 'covered')}; of others in {ranges(unlike(records), 'covered')}",
-        f"{sum(LEAST <= share <= MOST for share in held)} of {len(held)} kinds hold it in {LEAST} to {MOST} %, "
-        f"{sum(share < LEAST for share in held)} in less: of two or three seeds it is hardly known by how much they "
-        "differ, and what is wide enough where those of one system do is too wide where those of neither do",
+        f"{len(records) - len(less) - len(more)} of {len(records)} kinds hold it in {LEAST} to {MOST} %; {len(less)} "
+        f"in less, of which in {len(unlike(less))} seeds do not differ alike and {len(unequal(less))} have unequal "
+        f"numbers of them; {len(more)} in more, of which {len(unequal(more))} have unequal numbers: of two or three "
+        "seeds it is hardly known by how much they differ",
         f"the interval of one system, which stands in every table, holds its accuracy in {alone(records)}: two seeds "
         "may agree by chance, and then say nothing of a third",
     )
@@ -113,12 +115,17 @@ def unlike(records: list[Record]) -> list[Record]:
     return [each for each in records if each["wobbles"][0] != each["wobbles"][1]]
 
 
+def unequal(records: list[Record]) -> list[Record]:
+    return [each for each in records if each["seeds"][0] != each["seeds"][1]]
+
+
 def ranges(records: list[Record], name: str) -> str:
     """From the least to the most, by how many seeds there are of both, or of the one that has fewer."""
     of_seeds: dict[str, list[float]] = {}
     for each in records:
         fewer, more = sorted(each["seeds"])
-        of_seeds.setdefault(f"{fewer} seeds {'each' if fewer == more else 'and more'}", []).append(100 * each[name])
+        seeds = f"{fewer} seeds each" if fewer == more else f"{fewer} seeds beside more"
+        of_seeds.setdefault(seeds, []).append(100 * each[name])
     return ", ".join(f"{min(each):.1f} to {max(each):.1f} % ({seeds})" for seeds, each in of_seeds.items())
 
 
