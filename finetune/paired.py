@@ -162,8 +162,8 @@ def _freedom(variance: Variance, apart: Sequence[Apart], n: float, seeds: float)
     if not whole:
         return of_items
     of_seeds = (seeds - 1) / sum((each / whole) ** 2 for each in each_system)  # Welch's, were there as many of both
-    share = whole / max(whole, variance.total)
-    return 1 / ((1 - share) ** SHARED / of_items + share**SHARED / of_seeds)
+    by_seeds = whole / max(whole, variance.total)
+    return 1 / ((1 - by_seeds) ** SHARED / of_items + by_seeds**SHARED / of_seeds)
 
 
 def share(scores_SN: np.ndarray, effective: float | None = None) -> Estimate:

@@ -90,7 +90,8 @@ def score_interval(value: float, items: float, freedom: float, n: int) -> Estima
     more = float(stats.t.ppf(0.975, freedom)) ** 2 / items
     middle = (value + more / 2) / (1 + more)
     half = math.sqrt(more * value * (1 - value) + more**2 / 4) / (1 + more)
-    return Estimate(value, max(0.0, middle - half), min(1.0, middle + half), n)
+    # of none or all that end is exact, but for the last digits
+    return Estimate(value, max(0.0, middle - half) if value else 0.0, min(1.0, middle + half) if value < 1 else 1.0, n)
 
 
 def mean(values_N: np.ndarray, groups_N: np.ndarray | None = None) -> Estimate:

@@ -349,7 +349,7 @@ def test_tables_prints_from_the_records_alone_in_any_format(capsys: pytest.Captu
     first, second = out.split("\n\n")
     shown = [line.split(",")[:2] for line in first.splitlines()[1:]]
     assert shown == [["numbers_es", "scratch"]]
-    assert len(second.splitlines()) == 16  # a header, and five rows of each recipe
+    assert len(second.splitlines()) == 31  # a header, and ten rows of each recipe
     assert sorted((saved / "tables").iterdir()) == before
 
 
